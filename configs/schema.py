@@ -1,0 +1,150 @@
+"""The configuration: one pydantic model per section, strict about keys and values.
+
+Every field is explained, with its unit, in `configs/default.yaml`; defaults live here only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Source = Literal["simulated", "routerbench", "routerdc", "llmrouter", "routellm", "personalizedrouter", "tables"]
+PolicyName = Literal[
+    "graph",
+    "oracle",
+    "random",
+    "cheapest",
+    "best_single",
+    "best_single_per_user",
+    "best_single_per_task",
+    "knn",
+    "linear",
+    "mlp",
+    "factorization",
+    "elo",
+]
+Unit = Annotated[float, Field(ge=0, le=1)]
+Share = Annotated[float, Field(gt=0, lt=1)]
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A section that refuses unknown keys and silent conversions."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class SplitShares(Section):
+    train: Share = 0.7
+    validation: Share = 0.1
+    test: Share = 0.2
+
+    @model_validator(mode="after")
+    def _sum_to_one(self) -> SplitShares:
+        total = self.train + self.validation + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train + validation + test must be 1, got {total:g}")
+        return self
+
+
+class SimulatedWorld(Section):
+    queries: Annotated[int, Field(ge=20)] = 240
+    llms: Annotated[int, Field(ge=2)] = 10
+    seed: int = 0
+
+
+class Data(Section):
+    source: Source = "simulated"
+    path: str | None = None
+    test_path: str | None = None
+    use_tasks: bool = True
+    split: SplitShares = SplitShares()
+    observed_llms_per_query: PositiveInt | None = None
+    cost_scaling: Literal["per_task", "global"] = "per_task"
+    output_tokens: Annotated[int, Field(ge=0)] = 256
+    llms_file: str | None = None
+    simulated: SimulatedWorld = SimulatedWorld()
+
+
+class Users(Section):
+    strategy: Literal["multi_cost_efficiency"] = "multi_cost_efficiency"
+    preferences: Annotated[tuple[Unit, ...], Field(min_length=1)] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+    interactions_per_user: PositiveInt | None = None
+    feedback: Literal["choice", "reward"] = "choice"
+    preference_stated: bool = False
+
+
+class Encoder(Section):
+    model: str = "sentence-transformers/all-MiniLM-L6-v2"
+    revision: str | None = None
+    max_tokens: Annotated[int, Field(ge=8)] = 256
+    batch_size: PositiveInt = 32
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    drop_boilerplate: bool = True
+    cache: str | None = "data/cache/embeddings"
+
+
+class Graph(Section):
+    """Filled by graph/model.py's needs."""
+
+    hidden_dim: PositiveInt = 32
+
+
+class Train(Section):
+    epochs: PositiveInt = 200
+    learning_rate: PositiveFloat = 0.01
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+
+class Evaluate(Section):
+    policies: tuple[PolicyName, ...] = (
+        "graph",
+        "oracle",
+        "random",
+        "cheapest",
+        "best_single",
+        "best_single_per_user",
+        "best_single_per_task",
+        "knn",
+        "linear",
+        "mlp",
+        "factorization",
+        "elo",
+    )
+    repeats: PositiveInt = 1
+    bootstrap: Annotated[int, Field(ge=0)] = 1000
+
+
+class Tracking(Section):
+    progress: Literal["auto", "on", "off"] = "auto"
+    log_level: Literal["debug", "info", "warning"] = "info"
+
+
+class Output(Section):
+    folder: str = "runs"
+    plots: bool = True
+    html: bool = True
+    plot_dpi: Annotated[int, Field(ge=50, le=400)] = 130
+
+
+class Config(Section):
+    """One experiment."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "default"
+    seed: int = 0
+    data: Data = Data()
+    users: Users = Users()
+    encoder: Encoder = Encoder()
+    graph: Graph = Graph()
+    train: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    tracking: Tracking = Tracking()
+    output: Output = Output()
+
+
+def project_root() -> Path:
+    """Return the folder that holds `run_exp.py`; shipped files are found from here, whatever the working folder."""
+    return Path(__file__).resolve().parent.parent
