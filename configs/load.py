@@ -1,0 +1,190 @@
+"""From a YAML file to a checked `Config`, and back: variables, `--set` overrides, and errors that say what to mend."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pydantic
+
+from configs.describe import allowed, allowed_item, fields, section_of
+from configs.errors import InputError, did_you_mean
+from configs.schema import Config
+from configs.yaml_dialect import dump_yaml, parse_yaml
+
+# `$${` is a written `${`; `${NAME}` and `${NAME:-default}` are variables.
+_VARIABLE = re.compile(r"\$\$\{|\$\{(?P<inside>[^}]*)(?P<end>\}?)")
+_NAME = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?", re.DOTALL)
+_SHOWN_CHARACTERS = 80
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML configuration; `overrides` are `a.b=value`, the value being YAML, later ones win.
+
+    `${NAME}` and `${NAME:-default}` in texts become the environment variable (an empty one counts as not
+    set); `$${` stands for `${`. Keys that are left out have the schema's defaults. Raises `InputError`, one
+    line for all problems, where the file, an override, a variable, a key or a value is wrong.
+    """
+    path = Path(path)
+    data = _read(path)
+    for override in overrides:
+        _override(data, override)
+    where = f"{path} with --set" if overrides else str(path)
+    try:
+        return Config.model_validate(_tuples(_expand(data, where, "")))
+    except pydantic.ValidationError as err:
+        problems = dict.fromkeys(_problem(error) for error in err.errors(include_url=False))
+        raise InputError(f"{where}: {'; '.join(problems)}") from err
+
+
+def dump_config(config: Config) -> str:
+    """Return the configuration as YAML with every key; `load_config` reads exactly the same back."""
+    return dump_yaml(_escape(config.model_dump(mode="json")))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise InputError(f"{path}: expected a YAML configuration, found no file; check the path")
+    if not path.is_file():
+        raise InputError(f"{path}: expected a YAML configuration, got a folder; give the file in it")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as err:
+        raise InputError(
+            f"{path}: expected UTF-8 text, got byte {err.object[err.start]:#04x} at position {err.start}; save it as UTF-8"
+        ) from err
+    except OSError as err:
+        raise InputError(f"{path}: expected a readable file, got: {err.strerror}; check its permissions") from err
+    try:
+        data = parse_yaml(text)
+    except ValueError as err:
+        raise InputError(f"{path}: expected YAML, got an error at {err}; mend it") from err
+    if not isinstance(data, dict):
+        got = "an empty file" if data is None else f"a {type(data).__name__}"
+        raise InputError(
+            f"{path}: expected keys such as 'name:' and 'data:' at the top, got {got}; see configs/default.yaml"
+        )
+    return data
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    key = key.strip()
+    if not equals or not key:
+        raise InputError(f"--set: expected key=value such as train.epochs=50, got {override!r}; write it so")
+    parts = key.split(".")
+    model: type[pydantic.BaseModel] = Config
+    target = data
+    for depth, part in enumerate(parts):
+        field = model.model_fields.get(part)
+        if field is None:
+            raise InputError(f"--set {key}: {_unknown(parts[:depth], part)}; mend the key")
+        if depth == len(parts) - 1:
+            break
+        section = section_of(field)
+        if section is None:
+            raise InputError(f"--set {key}: {'.'.join(parts[: depth + 1])} has no keys below it; shorten the key")
+        if not isinstance(target.get(part), dict):  # the file leaves the section out, or has something wrong there
+            if target.get(part) is not None:
+                raise InputError(
+                    f"--set {key}: expected a section {'.'.join(parts[: depth + 1])!r} in the file, got "
+                    f"{_show(target[part])}; mend the file"
+                )
+            target[part] = {}
+        target, model = target[part], section
+    try:
+        target[parts[-1]] = parse_yaml(text)
+    except ValueError as err:
+        raise InputError(f"--set {key}: expected a YAML value, got {text!r} with an error at {err}; quote it") from err
+
+
+def _expand(value: Any, where: str, key: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _expand(inner, where, f"{key}.{name}" if key else name) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_expand(inner, where, f"{key}[{i}]") for i, inner in enumerate(value)]
+    if isinstance(value, str):
+        return _VARIABLE.sub(lambda match: _variable(match, value, where, key), value)
+    return value
+
+
+def _variable(match: re.Match[str], value: str, where: str, key: str) -> str:
+    if match["inside"] is None:
+        return "${"
+    parsed = _NAME.fullmatch(match["inside"])
+    if not match["end"] or parsed is None:
+        raise InputError(
+            f"{where}: {key}: expected ${{NAME}} or ${{NAME:-default}}, got {_show(value)}; mend it, or write $${{ for a "
+            "text that holds ${"
+        )
+    name, default = parsed["name"], parsed["default"]
+    found = os.environ.get(name) or default
+    if found is None:
+        raise InputError(
+            f"{where}: {key}: expected the environment variable {name}, which is not set or empty; run `export {name}=…` first, or "
+            f"give a value with --set {key}=… (${{{name}:-default}} in the file gives a default)"
+        )
+    return found
+
+
+def _tuples(value: Any) -> Any:
+    # The strict schema takes tuples, which a frozen configuration needs, where YAML only has lists.
+    if isinstance(value, dict):
+        return {name: _tuples(inner) for name, inner in value.items()}
+    return tuple(_tuples(inner) for inner in value) if isinstance(value, list) else value
+
+
+def _escape(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _escape(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_escape(inner) for inner in value]
+    return value.replace("${", "$${") if isinstance(value, str) else value
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    """Return one problem as `key: expected …, got …`."""
+    names: list[str] = []  # of sections and the field; what follows are places in a list, or pydantic's own marks
+    model: type[pydantic.BaseModel] | None = Config
+    field = None
+    rest = list(error["loc"])
+    while rest and model is not None and rest[0] in model.model_fields:
+        names.append(str(rest.pop(0)))
+        field = model.model_fields[names[-1]]
+        model = section_of(field)
+    if error["type"] == "extra_forbidden":
+        return _unknown(names, str(rest[0]))
+    key = ".".join(names) + "".join(f"[{place}]" for place in rest if isinstance(place, int))
+    if error["type"] == "missing" and field is not None:
+        return f"{key}: expected {allowed(field)}, got nothing; add it"
+    got = _show(error["input"])
+    if error["type"] == "value_error":  # raised by a section's own check, in its own words
+        return f"{key}: {error['ctx']['error']}" if key else str(error["ctx"]["error"])
+    if field is None:
+        return f"{key or 'the file'}: {error['msg']}, got {got}"
+    return f"{key}: expected {allowed_item(field) if rest and isinstance(rest[0], int) else allowed(field)}, got {got}"
+
+
+def _unknown(section: Sequence[str], name: str) -> str:
+    prefix = "".join(f"{part}." for part in section)
+    known = [key for key, _ in fields(Config)]
+    here = [key[len(prefix) :] for key in known if key.startswith(prefix) and "." not in key[len(prefix) :]]
+    hint = did_you_mean(name, here)
+    if not hint:  # the right key in the wrong section, or a key near one of another section
+        same = [key for key in known if key.rpartition(".")[2] == name]
+        hint = f" (did you mean {same[0]!r}?)" if same else did_you_mean(f"{prefix}{name}", known)
+    return f"{prefix}{name}: unknown key{hint}, known here: {', '.join(here)}"
+
+
+def _show(value: Any) -> str:
+    """Return a value as YAML would write it, texts in quotes, cut to one short line."""
+    plain = {None: "null", True: "true", False: "false"}
+    if value is None or isinstance(value, bool):
+        return plain[value]
+    if isinstance(value, tuple):
+        value = list(value)
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[: _SHOWN_CHARACTERS - 1]}…"

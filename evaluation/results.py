@@ -1,0 +1,182 @@
+"""What an evaluation hands to the summary, the plots and the report."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from configs.errors import InputError
+from data_processing.tables import CostKind
+
+GRAPH, ORACLE, FLOOR = "graph", "oracle", "best_single_per_user"
+FLOORS = ("random", "cheapest", "best_single", "best_single_per_user", "best_single_per_task")
+LABELS = {
+    "graph": "graph router",
+    "oracle": "oracle",
+    "random": "random choice",
+    "cheapest": "cheapest LLM",
+    "best_single": "best single LLM",
+    "best_single_per_user": "best single LLM per user",
+    "best_single_per_task": "best single LLM per task",
+}
+
+ROW_KEY = ["policy", "user_id", "query_id"]
+MEASURES = ["reward", "performance", "cost", "cost_usd", "best"]
+DECISION_COLUMNS = [
+    *ROW_KEY,
+    "task_id",
+    "llm_id",
+    "performance",
+    "cost",
+    "cost_usd",
+    "reward",
+    "best",
+    "expected_performance",
+    "expected_cost_usd",
+]
+HISTORY_COLUMNS = ["epoch", "train_loss", "validation_loss", "validation_reward"]
+_COLUMNS = {
+    "decisions": DECISION_COLUMNS,
+    "singles": ["llm_id", "performance", "cost", "cost_usd"],
+    "timings": ["policy", "fit_seconds", "route_ms_per_query"],
+    "history": HISTORY_COLUMNS,
+    "users": ["user_id", "kind", "preference", "inferred_preference"],
+    "llms": ["llm_id", "description"],
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RepeatResult:
+    """One repeat: a split (or seed), every policy on the same test rows.
+
+    `decisions`: one row per (policy, user_id, query_id), columns `DECISION_COLUMNS`. `llm_id` is the chosen LLM;
+    `performance`, `cost` (scaled, [0, 1]) and `cost_usd` are what it had; `reward` uses the user's true preference (NaN
+    for personas); `best` is whether the choice attains the oracle's reward on that row, ties count (for personas:
+    agreement with the judge); `expected_*` is what the policy predicted, NaN where it predicts none.
+    `singles`: llm_id, performance, cost, cost_usd: means over the test queries of always using that LLM.
+    `timings`: policy, fit_seconds, route_ms_per_query. `history`: the graph's training, columns `HISTORY_COLUMNS`,
+    without rows where there was none. `chosen_epoch`: the epoch kept; None: the best by validation.
+    """
+
+    repeat: int
+    decisions: pd.DataFrame
+    singles: pd.DataFrame
+    timings: pd.DataFrame
+    history: pd.DataFrame
+    num_train: int
+    num_validation: int
+    num_test: int
+    chosen_epoch: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """All repeats of one experiment and what a reader needs to judge them.
+
+    `users`: user_id, kind, preference (NaN for personas), inferred_preference (NaN where the router inferred none).
+    `llms`: llm_id, description, prices. `cost_usd` is in dollars only where `cost_kind` is published or computed.
+    """
+
+    dataset: str
+    simulated: bool
+    cost_kind: CostKind
+    notes: tuple[str, ...]
+    config_yaml: str
+    users: pd.DataFrame
+    llms: pd.DataFrame
+    repeats: list[RepeatResult]
+
+    @property
+    def in_dollars(self) -> bool:
+        return self.cost_kind in ("published", "computed")
+
+    @property
+    def has_cost(self) -> bool:
+        return self.cost_kind != "none"
+
+
+def all_decisions(results: Results) -> pd.DataFrame:
+    """Return the decisions of all repeats under one another, with a column `repeat` first."""
+    parts = [repeat.decisions[DECISION_COLUMNS].assign(repeat=repeat.repeat) for repeat in results.repeats]
+    return pd.concat(parts, ignore_index=True)[["repeat", *DECISION_COLUMNS]]
+
+
+def mean_singles(results: Results) -> pd.DataFrame:
+    """Return llm_id, performance, cost, cost_usd of always using one LLM: means over repeats, strongest first."""
+    singles = pd.concat([repeat.singles for repeat in results.repeats])
+    means = singles.groupby("llm_id")[["performance", "cost", "cost_usd"]].mean().reset_index()
+    return means.sort_values(["performance", "cost_usd", "llm_id"], ascending=[False, True, True], ignore_index=True)
+
+
+def chosen_epoch(repeat: RepeatResult) -> int | None:
+    """Return the epoch kept: as told, else the first with the best validation reward, else with the lowest loss."""
+    if repeat.chosen_epoch is not None:
+        return repeat.chosen_epoch
+    for column, sign in (("validation_reward", 1), ("validation_loss", -1)):
+        known = repeat.history.dropna(subset=[column])
+        if len(known):
+            return int(known["epoch"].to_numpy()[int((sign * known[column].to_numpy()).argmax())])
+    return None
+
+
+def validate(results: Results) -> None:
+    """Check columns, ids and that every policy was run on the same rows of every repeat; raise `InputError`.
+
+    A policy that skipped rows would be compared on easier or harder ones, so that is an error and not a gap.
+    """
+    if not results.repeats:
+        raise InputError("results: expected at least one repeat, got none; run the evaluation first")
+    numbers = [repeat.repeat for repeat in results.repeats]
+    if len(set(numbers)) != len(numbers):
+        raise InputError(f"results: expected different repeat numbers, got {numbers}; number the repeats")
+    for name in ("users", "llms"):
+        _check_columns(name, getattr(results, name))
+    policies = set(results.repeats[0].decisions["policy"])
+    for repeat in results.repeats:
+        for name in ("decisions", "singles", "timings", "history"):
+            _check_columns(f"repeat {repeat.repeat}: {name}", getattr(repeat, name))
+        _check_ids(results, repeat)
+        _check_same_rows(repeat, policies)
+
+
+def _check_columns(where: str, table: pd.DataFrame) -> None:
+    wanted = _COLUMNS[where.rsplit(": ", 1)[-1]]
+    missing = [column for column in wanted if column not in table.columns]
+    if missing:
+        raise InputError(
+            f"results, {where}: expected columns {', '.join(wanted)}, missing {', '.join(missing)}; add them"
+        )
+
+
+def _check_ids(results: Results, repeat: RepeatResult) -> None:
+    known = {"user_id": set(results.users["user_id"]), "llm_id": set(results.llms["llm_id"])}
+    for column, ids in known.items():
+        unknown = sorted(set(repeat.decisions[column]) - ids)
+        if unknown:
+            raise InputError(
+                f"results, repeat {repeat.repeat}: expected a known {column} in decisions, got {unknown[0]!r}; "
+                f"add it to {column.removesuffix('_id')}s"
+            )
+
+
+def _check_same_rows(repeat: RepeatResult, policies: set[str]) -> None:
+    decisions = repeat.decisions
+    where = f"results, repeat {repeat.repeat}"
+    found = set(decisions["policy"])
+    if decisions.empty or found != policies:
+        raise InputError(
+            f"{where}: expected rows of the policies {', '.join(sorted(policies)) or '(none)'} as in the first repeat, "
+            f"got {', '.join(sorted(found)) or 'none'}; run every policy in every repeat"
+        )
+    if decisions.duplicated(ROW_KEY).any():
+        first = decisions.loc[decisions.duplicated(ROW_KEY), ROW_KEY].iloc[0].tolist()
+        raise InputError(f"{where}: expected one row per (policy, user, query), got two of {first}; drop one")
+    per_row = decisions.groupby(["user_id", "query_id"])["policy"].size()
+    if (per_row != len(found)).any():
+        user, query = per_row.index[int(np.flatnonzero(per_row != len(found))[0])]
+        raise InputError(
+            f"{where}: expected every policy on every test row, user {user!r} and query {query!r} has "
+            f"{int(per_row.loc[(user, query)])} of {len(found)}; run the policies on the same rows"
+        )

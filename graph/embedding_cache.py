@@ -1,0 +1,117 @@
+"""Vectors kept between runs: one SQLite file per encoder key, one row per text.
+
+SQLite because it is what makes two processes and a Ctrl-C harmless: each batch is one transaction, kept whole or not
+at all. A connection lives for one call, so threads and forks share nothing. Every row has a checksum.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import sqlite3
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from configs.errors import InputError
+
+LOG = logging.getLogger(__name__)
+FORMAT = 1
+WAIT_SECONDS = 60
+DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+
+
+class QueryEncoder(Protocol):
+    """What turns texts into vectors: (N, dim) float32 of length 1. Equal keys mean equal vectors."""
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def key(self) -> str: ...
+
+    def encode(self, texts: Sequence[str], progress: bool = False) -> np.ndarray: ...
+
+
+class BatchEncoder(QueryEncoder, Protocol):
+    """An encoder that hands its vectors over as they come, so that an interrupted run keeps them."""
+
+    def batches(self, texts: Sequence[str], progress: bool = False) -> Iterator[tuple[list[int], np.ndarray]]: ...
+
+
+class CachedEncoder:
+    """An encoder that computes each text once, ever; the inner encoder loads its weights only when a text is new."""
+
+    def __init__(self, encoder: BatchEncoder, folder: str | Path) -> None:
+        self.encoder = encoder
+        self.folder = Path(folder)
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.encoder.dim
+
+    @property
+    def key(self) -> str:
+        """The inner encoder's: a cache changes no vector."""
+        return self.encoder.key
+
+    @property
+    def path(self) -> Path:
+        """The file of this encoder."""
+        return self.folder / f"{hashlib.sha256(self.key.encode()).hexdigest()[:16]}.sqlite"
+
+    def encode(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
+        """Return (N, dim) float32 vectors, from the file where it has them.
+
+        A damaged file or row is thrown away with a warning and computed again. Raises `InputError` where the folder
+        cannot be written.
+        """
+        if isinstance(texts, str):
+            raise TypeError("expected a sequence of texts, got one text")
+        hashes = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
+        found = self._read(set(hashes))
+        new = {digest: text for digest, text in zip(hashes, texts, strict=True) if digest not in found}
+        if new:
+            LOG.info("%d of %d texts are not in %s; encoding them", len(new), len(set(hashes)), self.path)
+            digests, missing = list(new), list(new.values())
+            for rows, vectors in self.encoder.batches(missing, progress):
+                batch = {digests[row]: vector for row, vector in zip(rows, vectors, strict=True)}
+                self._write(batch)
+                found.update(batch)
+        if not hashes:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        return np.stack([found[digest] for digest in hashes])
+
+    def _read(self, digests: set[bytes]) -> dict[bytes, np.ndarray]:
+        found: dict[bytes, np.ndarray] = {}
+        damaged = []
+        with self._open() as db:
+            for digest in digests:
+                row = db.execute("SELECT vector, checksum FROM vectors WHERE text = ?", (digest,)).fetchone()
+                if row is None:
+                    continue
+                vector, checksum = row
+                if isinstance(vector, bytes) and len(vector) == 4 * self.dim and zlib.crc32(vector) == checksum:
+                    found[digest] = np.frombuffer(vector, dtype="<f4")
+                else:
+                    damaged.append((digest,))
+            if damaged:
+                LOG.warning("%s: %d damaged vectors are thrown away and computed again", self.path, len(damaged))
+                db.executemany("DELETE FROM vectors WHERE text = ?", damaged)
+        return found
+
+    def _write(self, batch: dict[bytes, np.ndarray]) -> None:
+        blobs = [(digest, np.asarray(vector, dtype="<f4").tobytes()) for digest, vector in batch.items()]
+        with self._open() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", [(d, blob, zlib.crc32(blob)) for d, blob in blobs]
+            )
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """Open the file for one transaction."""
