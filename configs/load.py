@@ -54,7 +54,8 @@ def _read(path: Path) -> dict[str, Any]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as err:
         raise InputError(
-            f"{path}: expected UTF-8 text, got byte {err.object[err.start]:#04x} at position {err.start}; save it as UTF-8"
+            f"{path}: expected UTF-8 text, got byte {err.object[err.start]:#04x} at position {err.start}; "
+            "save it as UTF-8"
         ) from err
     except OSError as err:
         raise InputError(f"{path}: expected a readable file, got: {err.strerror}; check its permissions") from err
@@ -117,15 +118,16 @@ def _variable(match: re.Match[str], value: str, where: str, key: str) -> str:
     parsed = _NAME.fullmatch(match["inside"])
     if not match["end"] or parsed is None:
         raise InputError(
-            f"{where}: {key}: expected ${{NAME}} or ${{NAME:-default}}, got {_show(value)}; mend it, or write $${{ for a "
-            "text that holds ${"
+            f"{where}: {key}: expected ${{NAME}} or ${{NAME:-default}}, got {_show(value)}; mend it, "
+            "or write $${ for a text that holds ${"
         )
     name, default = parsed["name"], parsed["default"]
     found = os.environ.get(name) or default
     if found is None:
         raise InputError(
-            f"{where}: {key}: expected the environment variable {name}, which is not set or empty; run `export {name}=…` first, or "
-            f"give a value with --set {key}=… (${{{name}:-default}} in the file gives a default)"
+            f"{where}: {key}: expected the environment variable {name}, which is not set or empty; "
+            f"run `export {name}=…` first, or give a value with --set {key}=… "
+            f"(${{{name}:-default}} in the file gives a default)"
         )
     return found
 

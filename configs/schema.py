@@ -84,18 +84,32 @@ class Encoder(Section):
     batch_size: PositiveInt = 32
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     drop_boilerplate: bool = True
+    style: bool = True
     cache: str | None = "data/cache/embeddings"
 
 
-class Graph(Section):
-    """Filled by graph/model.py's needs."""
+class Relations(Section):
+    query_task: bool = True
+    query_topic: bool = True
+    query_query: bool = True
+    llm_llm: bool = True
+    user_query: bool = True
 
+
+class Graph(Section):
+    relations: Relations = Relations()
+    topics: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(strict=False)] = (16, 24, 32, 48, 64)
+    neighbours: PositiveInt = 48
     hidden_dim: PositiveInt = 32
 
 
 class Train(Section):
-    epochs: PositiveInt = 200
-    learning_rate: PositiveFloat = 0.01
+    epochs: Annotated[int, Field(ge=0)] = 40
+    patience: PositiveInt = 8
+    folds: Annotated[int, Field(ge=2)] = 4
+    learning_rate: PositiveFloat = 0.02
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    reward_weight: Annotated[float, Field(ge=0)] = 0.1
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 

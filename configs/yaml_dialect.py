@@ -57,6 +57,11 @@ class Dumper(yaml.SafeDumper):
         """Write equal lists twice rather than as anchor and alias."""
         return True
 
+    def text(self, value: str) -> yaml.ScalarNode:
+        """Quote text with YAML's rarer line breaks: in the plain style PyYAML reads them back as a blank."""
+        style = '"' if any(letter in value for letter in "\x85\u2028\u2029\ufeff") else None
+        return self.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
 
 for _tag, _pattern, _first in _PLAIN:
     _regex = re.compile(_pattern)
@@ -66,12 +71,13 @@ for _tag, _pattern, _first in _PLAIN:
     Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", _regex, _letters)
 Loader.add_constructor("tag:yaml.org,2002:map", Loader.mapping)
 Loader.add_constructor("tag:yaml.org,2002:int", Loader.integer)
+Dumper.add_representer(str, Dumper.text)
 
 
 def parse_yaml(text: str) -> Any:
     """Return what `text` says as dicts, lists and plain values; raise `ValueError` with one line for bad YAML."""
     try:
-        return yaml.load(text, Loader=Loader)  # noqa: S506 - Loader is a SafeLoader
+        return yaml.load(text, Loader=Loader)
     except (yaml.YAMLError, RecursionError) as err:
         raise ValueError(_reason(err)) from err
 

@@ -20,8 +20,10 @@ import numpy as np
 from configs.errors import InputError
 
 LOG = logging.getLogger(__name__)
-FORMAT = 1
 WAIT_SECONDS = 60
+TABLE = """CREATE TABLE IF NOT EXISTS vectors (
+    text BLOB PRIMARY KEY, vector BLOB NOT NULL, checksum INTEGER NOT NULL
+)"""
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 
 
@@ -90,7 +92,7 @@ class CachedEncoder:
     def _read(self, digests: set[bytes]) -> dict[bytes, np.ndarray]:
         found: dict[bytes, np.ndarray] = {}
         damaged = []
-        with self._open() as db:
+        with self._open(check=True) as db:
             for digest in digests:
                 row = db.execute("SELECT vector, checksum FROM vectors WHERE text = ?", (digest,)).fetchone()
                 if row is None:
@@ -113,5 +115,47 @@ class CachedEncoder:
             )
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """Open the file for one transaction."""
+    def _open(self, check: bool = False) -> Iterator[sqlite3.Connection]:
+        """Open the file for one transaction, made anew where it is absent or, seen by `check`, damaged."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            try:
+                db = _connect(self.path, check)
+            except sqlite3.DatabaseError as err:
+                if getattr(err, "sqlite_errorname", None) not in DAMAGED:
+                    raise
+                LOG.warning("%s is damaged (%s); it is thrown away and its vectors are computed again", self.path, err)
+                self.path.unlink()
+                self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
+                db = _connect(self.path, check)
+            with contextlib.closing(db), db:
+                yield db
+        except (sqlite3.Error, OSError) as err:
+            raise InputError(
+                f"encoder.cache: expected a folder to keep vectors in, got {str(self.folder)!r}: {err}; "
+                "free or unlock it, or give --set encoder.cache=null"
+            ) from err
+
+
+def _connect(path: Path, check: bool) -> sqlite3.Connection:
+    """Return a connection to a file of the right format; `check` reads all of it. `sqlite3.DatabaseError` otherwise."""
+    db = sqlite3.connect(path, timeout=WAIT_SECONDS)
+    try:
+        # No waiting for the disk: a batch is whole or absent whatever happens to the process, and after a power cut
+        # the checks below find what is broken. Waiting would cost 50 ms a batch.
+        db.execute("PRAGMA synchronous = OFF")
+        db.execute(TABLE)
+        if check and db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise _damage("its pages do not fit together")
+        if [column[1] for column in db.execute("PRAGMA table_info(vectors)")] != ["text", "vector", "checksum"]:
+            raise _damage("its table has other columns")
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db
+
+
+def _damage(what: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(what)
+    error.sqlite_errorname = "SQLITE_CORRUPT"
+    return error

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from configs.errors import InputError
 from configs.schema import Encoder as EncoderConfig
+from configs.schema import project_root
 from graph.device import resolve_device, resolve_dtype
 from graph.embedding_cache import CachedEncoder, QueryEncoder
 from graph.hashing_encoder import HashingEncoder, is_hashing
@@ -25,13 +26,13 @@ LOG = logging.getLogger(__name__)
 def make_encoder(config: EncoderConfig, device: str) -> QueryEncoder:
     """Return the encoder that `config` asks for, on `device` (`auto`, `cpu`, `cuda`), with its cache if it has one.
 
-    Nothing is loaded yet. A relative cache folder starts at the working folder. The hashing encoder is never cached:
+    Nothing is loaded yet. A relative cache folder starts at the project's folder. The hashing encoder is never cached:
     computing its vectors is as fast as reading them.
     """
     if is_hashing(config.model):
         return HashingEncoder.from_name(config.model, config.max_tokens)
     encoder = TextEncoder(config.model, config.revision, config.max_tokens, config.batch_size, config.dtype, device)
-    return encoder if config.cache is None else CachedEncoder(encoder, config.cache)
+    return encoder if config.cache is None else CachedEncoder(encoder, project_root() / config.cache)
 
 
 class TextEncoder:
@@ -150,7 +151,15 @@ def load_transformer(source: ModelSource) -> tuple[Any, Any]:
             )
     except (OSError, ValueError, SafetensorError) as err:
         first = str(err).strip().splitlines()[0]
-        raise InputError(f"{source.location}: expected a model and its tokenizer, got: {first}; {OFFLINE_REMEDY}") from err
+        raise InputError(
+            f"{source.location}: expected a model and its tokenizer, got: {first}; {OFFLINE_REMEDY}"
+        ) from err
+    # Without its files a tokenizer comes up with next to no words, and every text becomes a row of unknown tokens.
+    if 2 * len(tokenizer) < model.config.vocab_size:
+        raise InputError(
+            f"{source.location}: expected a tokenizer of about {model.config.vocab_size} tokens, got {len(tokenizer)}; "
+            "add the tokenizer's files"
+        )
     # transformers fills absent weights at random and goes on. The pooler is not used here; all else is.
     missing = sorted(name for name in info["missing_keys"] if "pooler." not in name)
     if missing:

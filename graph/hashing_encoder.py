@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -44,7 +45,9 @@ class HashingEncoder:
         match = _NAME.fullmatch(name)
         dim = int(match[1] or DEFAULT_DIM) if match else 0
         if not 1 <= dim <= MAX_DIM:
-            raise InputError(f"encoder.model: expected hashing or hashing:<1 to {MAX_DIM}>, got {name!r}; mend the size")
+            raise InputError(
+                f"encoder.model: expected hashing or hashing:<1 to {MAX_DIM}>, got {name!r}; mend the size"
+            )
         return cls(dim, max_tokens)
 
     @property
@@ -82,7 +85,7 @@ def _features(text: str, max_words: int) -> Iterator[str]:
     for word in words:
         yield f"w{word}"
         yield from _letters(word)
-    for first, second in zip(words, words[1:], strict=False):
+    for first, second in itertools.pairwise(words):
         yield f"p{first} {second}"
 
 

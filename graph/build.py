@@ -1,0 +1,175 @@
+"""The heterogeneous graph: users, tasks, topics, queries and LLMs, and what train rows say about them.
+
+Message edges come from train rows only. Queries to be routed are never nodes of this graph: they attach to it by
+`attach`, through edges that carry no outcome, so that no prediction can read what it predicts.
+
+| node | features `x` |
+|---|---|
+| `query` | (Q, d) query features; the graph also keeps `known` (Q, L) and `outcome` (Q, L, 3): see below |
+| `llm` | (L, d_text) description embedding, and `log_price` (L, 2) |
+| `task` | (T, d_text) description embedding |
+| `topic` | (K, d) centroid: tasks discovered in the text by k-means, at several resolutions |
+| `user` | (U, 41) belief over the user's preference, made of the messages along `chose` |
+
+| edge | attributes |
+|---|---|
+| llm – answered → query | (performance, scaled cost, share of the highest cost in dollars) |
+| query – in → task, query – about → topic | |
+| query – near → query | squared distance per block of features |
+| llm – like → llm | (same family, −difference of log price) |
+| user – chose → query | LLM, reward |
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.cluster import KMeans
+from torch_geometric.data import HeteroData
+
+from configs.schema import Graph
+from graph.policy import Queries, RoutingData
+
+CHANNELS = ("performance", "cost", "cost_usd")
+
+
+@dataclasses.dataclass(frozen=True)
+class Attachment:
+    """N queries attached to the graph: their edges to tasks, topics and near train queries.
+
+    Shapes: `task` (N,) row of `task`, −1 where unknown; `topic` (N, R) one row of `topic` per resolution; `near`
+    (2, E) edges train query → new query; `distance` (E, blocks) squared distances, in units of their train mean.
+    """
+
+    x: torch.Tensor
+    task: torch.Tensor
+    topic: torch.Tensor
+    near: torch.Tensor
+    distance: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+
+def build_graph(train: RoutingData, blocks: dict[str, int], config: Graph, seed: int) -> HeteroData:
+    """Return the graph of the train rows. `blocks`: width of each block of the query features, in order."""
+    graph = HeteroData()
+    x = torch.from_numpy(train.queries.embeddings)
+    graph["query"].x = x
+    graph.blocks = list(blocks.values())
+    graph.task_ids = list(train.tasks["task_id"])
+    graph.usd_scale = float(np.nanmax(train.cost_usd, initial=0.0)) or 1.0
+    _add_outcomes(graph, train)
+    _add_llms(graph, train)
+    graph["task"].x = torch.from_numpy(train.task_embeddings)
+    _add_topics(graph, x, config.topics, seed)
+    _add_users(graph, train)
+    graph.distance_scale = torch.ones(len(blocks))
+    graph.neighbours = min(config.neighbours, max(1, x.size(0) - 1))
+    itself = attach(graph, train.queries, leave_out=torch.arange(x.size(0)))
+    graph.distance_scale = itself.distance.mean(dim=0).clamp(min=1e-9)
+    itself = attach(graph, train.queries, leave_out=torch.arange(x.size(0)))
+    known = itself.task >= 0
+    rows = torch.arange(len(itself))
+    graph["query", "in", "task"].edge_index = torch.stack([rows[known], itself.task[known]])
+    graph["query", "about", "topic"].edge_index = torch.stack(
+        [rows.repeat_interleave(itself.topic.size(1)), itself.topic.flatten()]
+    )
+    graph["query", "near", "query"].edge_index = itself.near
+    graph["query", "near", "query"].edge_attr = itself.distance
+    return graph
+
+
+def attach(graph: HeteroData, queries: Queries, leave_out: torch.Tensor | None = None) -> Attachment:
+    """Attach N queries to the graph. `leave_out`: (N,) the query node that each must not have as a neighbour: itself."""
+    x = torch.from_numpy(np.ascontiguousarray(queries.embeddings)).to(graph["query"].x)
+    place = {task: row for row, task in enumerate(graph.task_ids)}
+    task = torch.tensor([place.get(task, -1) for task in queries.task_ids], dtype=torch.long)
+    centroids, sizes = graph["topic"].x, graph.topic_sizes
+    topic, start = [], 0
+    for size in sizes:
+        topic.append(torch.cdist(x, centroids[start : start + size]).argmin(dim=1) + start)
+        start += size
+    topics = torch.stack(topic, dim=1) if topic else torch.empty(len(x), 0, dtype=torch.long)
+    near, distance = _nearest(graph, x, leave_out)
+    return Attachment(x, task.to(x.device), topics, near, distance)
+
+
+def _nearest(graph: HeteroData, x: torch.Tensor, leave_out: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    context, scale = graph["query"].x, graph.distance_scale
+    near, rows = [], torch.arange(len(x))
+    for batch in rows.split(1024):  # bounds the (batch, Q) matrix of distances
+        distance = torch.cdist(x[batch], context)
+        if leave_out is not None:
+            distance[torch.arange(len(batch)), leave_out[batch]] = torch.inf
+        near.append(distance.topk(graph.neighbours, largest=False).indices)
+    source = torch.cat(near).flatten() if near else torch.empty(0, dtype=torch.long)
+    target = rows.repeat_interleave(graph.neighbours).to(source.device)
+    parts = []
+    for old, new in zip(context.split(graph.blocks, dim=1), x.split(graph.blocks, dim=1), strict=True):
+        difference = old.index_select(0, source) - new.index_select(0, target)
+        parts.append(difference.square().sum(dim=1))
+    return torch.stack([source, target]), torch.stack(parts, dim=1) / scale
+
+
+def _add_outcomes(graph: HeteroData, train: RoutingData) -> None:
+    observed = np.isfinite(train.performance)
+    query, llm = np.nonzero(observed)
+    values = np.stack([train.performance, train.cost, train.cost_usd / graph.usd_scale], axis=-1)
+    graph["llm", "answered", "query"].edge_index = torch.from_numpy(np.stack([llm, query]))
+    graph["llm", "answered", "query"].edge_attr = torch.from_numpy(values[observed].astype(np.float32))
+
+
+def observations(graph: HeteroData) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return (outcome (Q, L, 3), known (Q, L, 1) of 0 and 1) from the `answered` edges."""
+    edges = graph["llm", "answered", "query"]
+    llm, query = edges.edge_index
+    shape = (graph["query"].x.size(0), graph["llm"].x.size(0))
+    outcome = edges.edge_attr.new_zeros(*shape, len(CHANNELS))
+    known = edges.edge_attr.new_zeros(*shape, 1)
+    outcome[query, llm] = edges.edge_attr
+    known[query, llm] = 1.0
+    return outcome, known
+
+
+def _add_llms(graph: HeteroData, train: RoutingData) -> None:
+    llms = train.llms
+    prices = llms[["input_price_usd_per_mtok", "output_price_usd_per_mtok"]].to_numpy(dtype=np.float64)
+    log_price = np.log(np.where(np.isfinite(prices), prices, np.nan) + 0.01)
+    middle = np.nanmean(log_price) if np.isfinite(log_price).any() else 0.0
+    log_price = np.where(np.isfinite(log_price), log_price, middle)
+    family = llms["family"].to_numpy()
+    source, target = np.nonzero(~np.eye(len(llms), dtype=bool))
+    same = (family[source] == family[target]) & (family[source] != "")
+    gap = np.abs(log_price[source] - log_price[target]).mean(axis=1)
+    graph["llm"].x = torch.from_numpy(train.llm_embeddings)
+    graph["llm"].log_price = torch.from_numpy(log_price.astype(np.float32))
+    graph["llm", "like", "llm"].edge_index = torch.from_numpy(np.stack([source, target]))
+    graph["llm", "like", "llm"].edge_attr = torch.from_numpy(np.stack([same, -gap], axis=1).astype(np.float32))
+
+
+def _add_topics(graph: HeteroData, x: torch.Tensor, sizes: tuple[int, ...], seed: int) -> None:
+    """Cluster the train queries. A resolution with fewer than 8 queries per topic would be noise and is left out."""
+    centroids, kept = [], []
+    for number, size in enumerate(sizes):
+        if size * 8 <= len(x):
+            kmeans = KMeans(size, n_init=1, max_iter=50, random_state=seed + number).fit(x.numpy())
+            centroids.append(torch.from_numpy(kmeans.cluster_centers_.astype(np.float32)))
+            kept.append(size)
+    graph["topic"].x = torch.cat(centroids) if centroids else x.new_zeros(0, x.size(1))
+    graph.topic_sizes = kept
+
+
+def _add_users(graph: HeteroData, train: RoutingData) -> None:
+    chosen = train.interactions
+    user = pd.Index(train.user_ids).get_indexer(pd.Index(chosen["user_id"]))
+    query = pd.Index(train.queries.query_ids).get_indexer(pd.Index(chosen["query_id"]))
+    llm = pd.Index(train.llm_ids).get_indexer(pd.Index(chosen["llm_id"]))
+    graph["user"].num_nodes = len(train.users)
+    edges = graph["user", "chose", "query"]
+    edges.edge_index = torch.from_numpy(np.stack([user, query]))
+    edges.llm = torch.from_numpy(llm)
+    edges.reward = torch.from_numpy(chosen["reward"].to_numpy(dtype=np.float32))

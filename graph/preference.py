@@ -1,0 +1,150 @@
+"""What a user's choices say about how the user weighs performance against cost.
+
+Each interaction is a message to its user: the log-likelihood of what the user chose, under every preference on a grid.
+Messages add up, so the belief about a user is the product of what was seen and a prior, whatever the order and number
+of interactions, and without a parameter per user. This is exact inference on the user-query edges of the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from graph.policy import RoutingData
+
+GRID = np.linspace(0.0, 1.0, 41)
+TEMPERATURES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+REWARD_STD = 0.02
+# Half of the prior stays flat, so that a new user between the known ones is not pulled onto one of them.
+FLAT_SHARE = 0.5
+
+
+class Preferences:
+    """Beliefs over the preference of each user, on `GRID`.
+
+    `log_likelihood`: user_id -> (len(GRID),) summed log-likelihood of the user's interactions. `stated`: user_id ->
+    preference; a stated preference wins over the inferred one. Users without either have the population's belief.
+    """
+
+    def __init__(
+        self, log_likelihood: dict[str, np.ndarray], stated: dict[str, float], temperature: float, prior: np.ndarray
+    ) -> None:
+        self.log_likelihood = log_likelihood
+        self.stated = stated
+        self.temperature = temperature
+        self.prior = prior
+
+    @classmethod
+    def fit(cls, train: RoutingData) -> Preferences:
+        """Choose the choice noise by marginal likelihood, then the population prior by expectation-maximisation."""
+        stated = {
+            str(user.user_id): float(user.preference) for user in train.users.itertuples() if np.isfinite(user.preference)
+        }
+        known = [user for user in train.user_ids if user in set(train.interactions["user_id"])]
+        flat = np.full(len(GRID), 1 / len(GRID))
+        fits = []
+        for temperature in TEMPERATURES:
+            messages = interaction_messages(train, train.interactions, temperature)
+            sums = _sum_by_user(train.interactions, messages, known)
+            fits.append((sum(float(np.logaddexp.reduce(s + np.log(flat))) for s in sums.values()), temperature, sums))
+        _, temperature, sums = max(fits, key=lambda fit: fit[0])
+        preferences = cls(sums, stated, temperature, flat)
+        preferences.prior = _population(preferences, flat)
+        return preferences
+
+    def belief(self, user_id: str) -> np.ndarray:
+        """Return the (len(GRID),) probabilities of the user's preference; the population's where nothing is known."""
+        if user_id in self.stated:
+            weights = np.zeros(len(GRID))
+            weights[int(np.abs(GRID - self.stated[user_id]).argmin())] = 1.0
+            return weights
+        return _posterior(self.prior, self.log_likelihood.get(user_id))
+
+    def mean(self, user_ids: Sequence[str]) -> np.ndarray:
+        """Return (N,) expected preferences. Utility is linear in the preference, so the mean decides."""
+        cache: dict[str, float] = {}
+        for user in user_ids:
+            if user not in cache:
+                cache[user] = self.stated.get(user, float(self.belief(user) @ GRID))
+        return np.array([cache[user] for user in user_ids])
+
+    def source(self, user_id: str) -> str:
+        """Return where the preference comes from: 'stated', 'inferred' or 'population'."""
+        if user_id in self.stated:
+            return "stated"
+        return "inferred" if user_id in self.log_likelihood else "population"
+
+    def observe(self, user_id: str, messages: np.ndarray) -> None:
+        """Add interactions of a known or new user, (M, len(GRID)) from `interaction_messages`."""
+        before = self.log_likelihood.get(user_id, np.zeros(len(GRID)))
+        self.log_likelihood[user_id] = before + messages.sum(axis=0)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return (JSON-able settings, arrays)."""
+        users = sorted(self.log_likelihood)
+        table = np.array([self.log_likelihood[user] for user in users]).reshape(len(users), len(GRID))
+        settings = {"users": users, "stated": dict(sorted(self.stated.items())), "temperature": self.temperature}
+        return settings, {"log_likelihood": table, "prior": self.prior}
+
+    @classmethod
+    def from_state(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Preferences:
+        """Build the fitted object back from `state`."""
+        table = dict(zip(settings["users"], arrays["log_likelihood"], strict=True))
+        return cls(table, dict(settings["stated"]), float(settings["temperature"]), arrays["prior"])
+
+
+def interaction_messages(data: RoutingData, interactions: pd.DataFrame, temperature: float) -> np.ndarray:
+    """Return (M, len(GRID)) log-likelihoods of M interactions with queries of `data`; zeros where it has no outcome.
+
+    A choice has the probability softmax(utility / temperature) among the LLMs observed on that query; a known reward
+    adds a Gaussian around α·performance − (1−α)·cost of the chosen LLM.
+    """
+    rows = pd.Index(data.queries.query_ids).get_indexer(pd.Index(interactions["query_id"]))
+    columns = pd.Index(data.llm_ids).get_indexer(pd.Index(interactions["llm_id"]))
+    messages = np.zeros((len(interactions), len(GRID)))
+    performance, cost = data.performance, data.cost
+    usable = (rows >= 0) & (columns >= 0)
+    usable[usable] = np.isfinite(performance[rows[usable], columns[usable]])
+    if not usable.any():
+        return messages
+    used, inverse = np.unique(rows[usable], return_inverse=True)
+    # (queries, LLMs, grid)
+    utility = performance[used][..., None] * GRID - cost[used][..., None] * (1 - GRID)
+    logits = np.where(np.isfinite(utility), utility / temperature, -np.inf)
+    log_norm = np.logaddexp.reduce(logits, axis=1)
+    messages[usable] = logits[inverse, columns[usable]] - log_norm[inverse]
+    reward = interactions["reward"].to_numpy(dtype=float)
+    rated = usable & np.isfinite(reward)
+    if rated.any():
+        place = np.searchsorted(used, rows[rated])
+        error = reward[rated][:, None] - utility[place, columns[rated]]
+        messages[rated] += -0.5 * (error / REWARD_STD) ** 2
+    return messages
+
+
+def _sum_by_user(interactions: pd.DataFrame, messages: np.ndarray, users: list[str]) -> dict[str, np.ndarray]:
+    place = pd.Index(users).get_indexer(pd.Index(interactions["user_id"]))
+    sums = np.zeros((len(users), len(GRID)))
+    np.add.at(sums, place[place >= 0], messages[place >= 0])
+    return dict(zip(users, sums, strict=True))
+
+
+def _posterior(prior: np.ndarray, log_likelihood: np.ndarray | None) -> np.ndarray:
+    if log_likelihood is None:
+        return prior
+    logits = np.log(prior) + log_likelihood
+    weights = np.exp(logits - logits.max())
+    return weights / weights.sum()
+
+
+def _population(preferences: Preferences, flat: np.ndarray, rounds: int = 5) -> np.ndarray:
+    if not preferences.log_likelihood:
+        return flat
+    prior = flat
+    for _ in range(rounds):
+        beliefs = [_posterior(prior, message) for message in preferences.log_likelihood.values()]
+        prior = FLAT_SHARE * flat + (1 - FLAT_SHARE) * np.mean(beliefs, axis=0)
+    return prior

@@ -1,0 +1,114 @@
+"""From tables to what policies see: matrices over (query, LLM), one `RoutingData` per split."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from configs.schema import Config
+from data_processing.scaling import CostScaler
+from data_processing.splits import SPLITS
+from data_processing.tables import Dataset, llm_text
+from data_processing.users import simulate_interactions
+from graph.embedding_cache import QueryEncoder
+from graph.features import QueryFeatures
+from graph.policy import UNKNOWN_TASK, RoutingData
+
+
+@dataclasses.dataclass(frozen=True)
+class PreparedData:
+    """One repeat: the three splits, what was fitted on train, and the users' true preferences (evaluation's alone)."""
+
+    train: RoutingData
+    validation: RoutingData
+    test: RoutingData
+    scaler: CostScaler
+    features: QueryFeatures
+    true_users: pd.DataFrame
+    task_of: dict[str, str]
+
+
+def prepare(
+    dataset: Dataset, splits: pd.Series, config: Config, encoder: QueryEncoder, seed: int, progress: bool = False
+) -> PreparedData:
+    """Fit scaler and features on train queries, thin the log where asked, and let the users choose.
+
+    `splits`: query_id -> split. LLMs are in the order of their ids. Thinning (`data.observed_llms_per_query`) hides
+    outcomes of train and validation queries; test queries keep all of theirs, for they are only evaluated on.
+    """
+    llms = dataset.llms.sort_values("llm_id", ignore_index=True)
+    tasks = dataset.tasks.sort_values("task_id", ignore_index=True)
+    queries = dataset.queries.sort_values("query_id", ignore_index=True)
+    part = queries["query_id"].map(splits).to_numpy()
+    seen_tasks = queries["task_id"] if config.data.use_tasks else pd.Series(UNKNOWN_TASK, index=queries.index)
+    performance, cost_usd = _matrices(dataset.outcomes, list(queries["query_id"]), list(llms["llm_id"]))
+    if config.data.observed_llms_per_query is not None:
+        hidden = _thin(performance, config.data.observed_llms_per_query, seed) & (part != "test")[:, None]
+        performance, cost_usd = np.where(hidden, np.nan, performance), np.where(hidden, np.nan, cost_usd)
+    train_rows = part == "train"
+    scaler = CostScaler.fit(
+        list(queries["task_id"][train_rows]), cost_usd[train_rows], config.data.cost_scaling == "per_task"
+    )
+    cost = scaler.scale(list(queries["task_id"]), cost_usd)
+    features = QueryFeatures(encoder, config.encoder.drop_boilerplate, config.encoder.style)
+    features.fit(list(seen_tasks[train_rows]), list(queries["query"][train_rows]))
+    batch = features.transform(list(queries["query_id"]), list(seen_tasks), list(queries["query"]), progress)
+    users = _visible_users(dataset.users, config.users.preference_stated)
+    if dataset.interactions.empty:
+        interactions = simulate_interactions(
+            dataset.users, list(queries["query_id"][train_rows]), list(llms["llm_id"]),
+            performance[train_rows], cost[train_rows], config.users, seed,
+        )  # fmt: skip
+    else:
+        interactions = dataset.interactions
+    if not config.data.use_tasks:
+        tasks = tasks.iloc[:0]
+    llm_embeddings = encoder.encode([llm_text(llm) for _, llm in llms.iterrows()])
+    task_embeddings = encoder.encode([f"{t.task_id}. {t.description}" for t in tasks.itertuples()])
+
+    def split(name: str) -> RoutingData:
+        rows = np.flatnonzero(part == name)
+        ids = set(queries["query_id"].iloc[rows])
+        return RoutingData(
+            llms,
+            llm_embeddings,
+            tasks,
+            task_embeddings,
+            batch.take(rows),
+            performance[rows],
+            cost[rows],
+            cost_usd[rows],
+            users,
+            interactions[interactions["query_id"].isin(ids)].reset_index(drop=True),
+        )
+
+    train, validation, test = map(split, SPLITS)
+    task_of = dict(zip(queries["query_id"], queries["task_id"], strict=True))
+    return PreparedData(train, validation, test, scaler, features, dataset.users, task_of)
+
+
+def _matrices(outcomes: pd.DataFrame, query_ids: list[str], llm_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    rows = pd.Index(query_ids).get_indexer(pd.Index(outcomes["query_id"]))
+    columns = pd.Index(llm_ids).get_indexer(pd.Index(outcomes["llm_id"]))
+    matrices = []
+    for name in ("performance", "cost_usd"):
+        matrix = np.full((len(query_ids), len(llm_ids)), np.nan, dtype=np.float64)
+        matrix[rows, columns] = outcomes[name]
+        matrices.append(matrix)
+    observed = np.isfinite(matrices[0]) & np.isfinite(matrices[1])
+    return np.where(observed, matrices[0], np.nan), np.where(observed, matrices[1], np.nan)
+
+
+def _thin(performance: np.ndarray, keep: int, seed: int) -> np.ndarray:
+    """Return True where an outcome is hidden: all but `keep` random observed ones of each row."""
+    draw = np.random.default_rng([seed, 1]).random(performance.shape)
+    draw[~np.isfinite(performance)] = np.inf
+    return draw.argsort(axis=1).argsort(axis=1) >= keep
+
+
+def _visible_users(users: pd.DataFrame, stated: bool) -> pd.DataFrame:
+    """Hide the preferences unless the configuration says that users stated them."""
+    return users[["user_id", "kind"]].assign(preference=users["preference"] if stated else np.nan)
+
