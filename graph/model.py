@@ -1,0 +1,211 @@
+"""The GNN: predicts, for every (query, LLM), performance, scaled cost and dollars, by messages over the graph.
+
+Every level of the graph gives an estimate of what the levels above left unexplained, shrunk towards zero by a learned
+pseudo-count: LLM → task → topic → near queries → a small bilinear correction. With little data a prediction therefore
+falls back from neighbourhood to topic to task to LLM, and an LLM without any outcome falls back to LLMs like it.
+Nothing is learned per id, and all weights are shared between LLMs, so new queries, users and LLMs need no training.
+
+Shapes: Q train queries, N target queries, L LLMs, C = 3 channels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch_geometric.data import HeteroData
+from torch_geometric.nn import MessagePassing
+from torch_geometric.utils import softmax
+
+from configs.schema import Graph
+from graph.build import CHANNELS, Attachment, observations
+
+NUM_CHANNELS = len(CHANNELS)
+
+
+@dataclasses.dataclass
+class Residual:
+    """What is left to explain of the visible outcomes, (Q, L, C), zero where unknown; `known` (Q, L, 1) of 0 and 1.
+
+    A query's residual splits into a part common to its LLMs (its difficulty) and the rest: the common part is seen
+    even if each query was answered by few LLMs, and taking it out makes the LLMs comparable across queries.
+    """
+
+    common: Tensor
+    common_known: Tensor
+    specific: Tensor
+    known: Tensor
+
+    def stacked(self) -> tuple[Tensor, Tensor]:
+        """Return values (Q, L + 1, C) and counts (Q, L + 1, 1), the common part last."""
+        return torch.cat([self.specific, self.common], dim=1), torch.cat([self.known, self.common_known], dim=1)
+
+
+class ShrunkMean(nn.Module):
+    """Sums to estimates: sum / (count + κ), κ > 0 learned, apart for each channel and for common and specific parts."""
+
+    def __init__(self, pseudo_count: float) -> None:
+        super().__init__()
+        self.log_kappa = nn.Parameter(torch.full((2, NUM_CHANNELS), pseudo_count).log())
+
+    def forward(self, total: Tensor, count: Tensor) -> Tensor:
+        """Return (N, L, C) estimates from `total` (N, L + 1, C) and `count` (N, L + 1, 1)."""
+        kappa = self.log_kappa.exp()
+        return total[:, :-1] / (count[:, :-1] + kappa[0]) + total[:, -1:] / (count[:, -1:] + kappa[1])
+
+
+class GroupLevel(nn.Module):
+    """Messages query → group → query, for groups that are tasks or topics."""
+
+    def __init__(self, pseudo_count: float = 4.0) -> None:
+        super().__init__()
+        self.shrink = ShrunkMean(pseudo_count)
+
+    def forward(self, residual: Residual, group: Tensor, targets: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
+        """Return estimates for the Q train queries, each without its own outcomes, and for the N targets.
+
+        Shapes: `group` (Q,) and `targets` (N,) rows of the group, −1 for none (estimate zero).
+        """
+        value, count = residual.stacked()
+        member = (group >= 0)[:, None, None]
+        value, count, place = value * member, count * member, group.clamp(min=0)
+        total = value.new_zeros(num_groups, *value.shape[1:]).index_add(0, place, value)
+        number = count.new_zeros(num_groups, *count.shape[1:]).index_add(0, place, count)
+        # The hazard of this level: a query's own outcome is in its group's sum. It is taken out again.
+        own = self.shrink(total[place] - value, number[place] - count) * member
+        place = targets.clamp(min=0)
+        return own, self.shrink(total[place], number[place]) * (targets >= 0)[:, None, None]
+
+
+class NeighbourLevel(MessagePassing):
+    """Messages train query → target query along `near`, weighted by a learned distance over the feature blocks."""
+
+    def __init__(self, num_blocks: int) -> None:
+        super().__init__(aggr="sum", node_dim=0)
+        self.log_scale = nn.Parameter(torch.zeros(num_blocks))
+        self.shrink = ShrunkMean(8.0)
+
+    def forward(self, residual: Residual, near: Tensor, distance: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return (N, L, C). Shapes: `near` (2, E) train → target, `distance` (E, blocks), `size` (Q, N)."""
+        weight = (-(distance * F.softplus(self.log_scale + 0.5)).sum(dim=1)).exp()
+        value, count = residual.stacked()
+        packed = torch.cat([value, count], dim=2)
+        out = self.propagate(near, x=(packed, None), weight=weight, size=size)
+        return self.shrink(out[..., :-1], out[..., -1:])
+
+    def message(self, x_j: Tensor, weight: Tensor) -> Tensor:
+        return x_j * weight[:, None, None]
+
+
+class LlmLevel(nn.Module):
+    """The mean outcome of each LLM, shrunk towards the LLMs like it: of its family, of like price."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_kappa = nn.Parameter(torch.ones(NUM_CHANNELS))
+        self.likeness = nn.Parameter(torch.tensor([1.0, 1.0]))
+
+    def forward(self, outcome: Tensor, known: Tensor, like: Tensor | None, likeness: Tensor | None) -> Tensor:
+        """Return (L, C) from `outcome` (Q, L, C) and `known` (Q, L, 1)."""
+        total, count = (outcome * known).sum(dim=0), known.sum(dim=0)
+        seen = (count > 0).to(total)
+        mean = total / count.clamp(min=1)
+        overall = (mean * seen).sum(dim=0) / seen.sum().clamp(min=1)
+        prior = overall.expand_as(mean)
+        if like is not None and likeness is not None and like.size(1):
+            source, target = like
+            logit = (likeness * F.softplus(self.likeness)).sum(dim=1)
+            logit = logit.masked_fill(seen[source, 0] == 0, -1e4)
+            weight = softmax(logit, target, num_nodes=len(mean))[:, None] * seen[source]
+            borrowed = torch.zeros_like(mean).index_add(0, target, weight * mean[source])
+            weights = torch.zeros_like(seen).index_add(0, target, weight)
+            prior = borrowed + (1 - weights) * overall
+        return (total + self.log_kappa.exp() * prior) / (count + self.log_kappa.exp())
+
+
+class Correction(nn.Module):
+    """A bilinear edge predictor on query features and LLM state, for what no mean explains. It starts at zero."""
+
+    def __init__(self, query_dim: int, text_dim: int, hidden_dim: int) -> None:
+        super().__init__()
+        self.query = nn.Sequential(nn.Linear(query_dim, hidden_dim), nn.GELU(), nn.Dropout(0.2))
+        self.llm = nn.Linear(text_dim + 2 + NUM_CHANNELS * (hidden_dim + 1), hidden_dim)
+        self.out = nn.Parameter(torch.zeros(NUM_CHANNELS, hidden_dim))
+
+    def forward(self, graph: HeteroData, mean: Tensor, residual: Residual, x: Tensor) -> Tensor:
+        """Return (N, L, C) for targets with features `x` (N, d); LLM states gather messages from visible queries."""
+        context = self.query(graph["query"].x)
+        value = residual.specific
+        gathered = torch.einsum("qh,qlc->lhc", context, value) / (residual.known.sum(dim=0)[..., None] + 1.0)
+        text = graph["llm"].x
+        state = self.llm(torch.cat([text, graph["llm"].log_price, mean, gathered.flatten(1)], dim=1))
+        return torch.einsum("nh,lh,ch->nlc", self.query(x), torch.tanh(state), self.out)
+
+
+class GraphModel(nn.Module):
+    """All levels, in order. See the module's docstring."""
+
+    def __init__(self, query_dim: int, text_dim: int, num_blocks: int, num_resolutions: int, config: Graph) -> None:
+        super().__init__()
+        self.config = config
+        relations = config.relations
+        self.log_common = nn.Parameter(torch.zeros(NUM_CHANNELS))
+        self.llm = LlmLevel()
+        self.task = GroupLevel() if relations.query_task else None
+        resolutions = num_resolutions if relations.query_topic else 0
+        self.topics = nn.ModuleList(GroupLevel(16.0) for _ in range(resolutions))
+        self.mix = nn.Parameter(torch.zeros(resolutions)) if resolutions > 1 else None
+        self.near = NeighbourLevel(num_blocks) if relations.query_query else None
+        self.correction = Correction(query_dim, text_dim, config.hidden_dim) if config.hidden_dim else None
+
+    def forward(self, graph: HeteroData, target: Attachment, visible: Tensor | None = None) -> Tensor:
+        """Return (N, L, C) predicted outcomes of the target queries.
+
+        `visible` (Q,) of bool hides the outcomes of train queries: a supervised query must not be visible.
+        """
+        outcome, known = observations(graph)
+        if visible is not None:
+            known = known * visible[:, None, None]
+        like = graph["llm", "like", "llm"] if self.config.relations.llm_llm else None
+        mean = self.llm(outcome, known, like.edge_index if like else None, like.edge_attr if like else None)
+        left = (outcome - mean) * known
+        prediction = mean.expand(len(target), -1, -1)
+        if self.task is not None:
+            own, found = self.task(self._split(left, known), _task_of(graph), target.task, graph["task"].x.size(0))
+            left, prediction = (left - own) * known, prediction + found
+        if len(self.topics):
+            own, found = self._topics(graph, self._split(left, known), target)
+            left, prediction = (left - own) * known, prediction + found
+        rest = self._split(left, known)
+        if self.near is not None:
+            prediction = prediction + self.near(rest, target.near, target.distance, (len(outcome), len(target)))
+        if self.correction is not None:
+            prediction = prediction + self.correction(graph, mean, rest, target.x)
+        return prediction
+
+    def _split(self, left: Tensor, known: Tensor) -> Residual:
+        count = known.sum(dim=1, keepdim=True)
+        common = left.sum(dim=1, keepdim=True) / (count + self.log_common.exp())
+        return Residual(common, (count > 0).to(known), (left - common) * known, known)
+
+    def _topics(self, graph: HeteroData, residual: Residual, target: Attachment) -> tuple[Tensor, Tensor]:
+        resolutions = len(self.topics)
+        weights = self.mix.softmax(dim=0) if self.mix is not None else residual.known.new_ones(1)
+        member = graph["query", "about", "topic"].edge_index[1].view(-1, resolutions)
+        number = graph["topic"].x.size(0)
+        parts = [
+            level(residual, member[:, r], target.topic[:, r], number) for r, level in enumerate(self.topics)
+        ]
+        own = sum(weight * part[0] for weight, part in zip(weights, parts, strict=True))
+        found = sum(weight * part[1] for weight, part in zip(weights, parts, strict=True))
+        return own, found  # type: ignore[return-value]
+
+
+def _task_of(graph: HeteroData) -> Tensor:
+    """Return (Q,) the task of each train query, −1 for none, from the `in` edges."""
+    query, task = graph["query", "in", "task"].edge_index
+    out = torch.full((graph["query"].x.size(0),), -1, dtype=torch.long, device=task.device)
+    out[query] = task
+    return out

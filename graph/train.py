@@ -1,0 +1,183 @@
+"""Training of the GNN: hide the outcomes of some train queries, predict them from the rest, choose on validation."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch_geometric.data import HeteroData
+from tqdm import tqdm
+
+from configs.schema import Train
+from graph.build import Attachment
+from graph.model import GraphModel
+from graph.policy import RoutingData
+
+LOG = logging.getLogger(__name__)
+SHARPNESS = 20.0  # of the soft choice in the reward loss: utilities 0.05 apart are chosen e times as often
+
+
+@dataclasses.dataclass(frozen=True)
+class Supervision:
+    """What one split says: `outcome` (N, L, 3), `known` (N, L, 1), and users' preferences (U,) for the reward."""
+
+    outcome: Tensor
+    known: Tensor
+    preference: Tensor
+
+
+@dataclasses.dataclass
+class Training:
+    """The history (a row per epoch), the epoch kept, and whether a Ctrl-C ended it early."""
+
+    history: list[dict[str, float]]
+    chosen_epoch: int
+    interrupted: bool
+
+
+def supervision(data: RoutingData, usd_scale: float, preference: np.ndarray, device: torch.device) -> Supervision:
+    """Return the outcomes of `data` as tensors; `preference`: (U,) what is believed of the users."""
+    values = np.stack([data.performance, data.cost, data.cost_usd / usd_scale], axis=-1)
+    known = np.isfinite(values).all(axis=-1, keepdims=True)
+    return Supervision(
+        torch.from_numpy(np.where(known, values, 0.0).astype(np.float32)).to(device),
+        torch.from_numpy(known.astype(np.float32)).to(device),
+        torch.from_numpy(np.unique(np.round(preference, 2)).astype(np.float32)).to(device),
+    )
+
+
+def loss_of(prediction: Tensor, truth: Supervision, rows: Tensor | slice, reward_weight: float) -> Tensor:
+    """Return mean squared error over known outcomes − reward_weight · mean soft reward.
+
+    The soft reward is what a router earns that chooses by softmax(utility · SHARPNESS) among the observed LLMs, in
+    the mean over the users' preferences: it spends the model's capacity where decisions are made.
+    """
+    outcome, known = truth.outcome[rows], truth.known[rows]
+    error = ((prediction - outcome).square() * known).sum() / (known.sum() * outcome.size(-1)).clamp(min=1)
+    if reward_weight == 0:
+        return error
+    alpha = truth.preference[:, None, None]
+    utility = alpha * prediction[..., 0] - (1 - alpha) * prediction[..., 1]
+    reward = alpha * outcome[..., 0] - (1 - alpha) * outcome[..., 1]
+    choosable = known[..., 0].sum(dim=1) >= 2
+    chance = (SHARPNESS * utility).masked_fill(known[..., 0] == 0, -1e4).softmax(dim=-1)
+    soft = ((chance * reward * known[..., 0]).sum(dim=-1) * choosable).sum() / (
+        len(truth.preference) * choosable.sum()
+    ).clamp(min=1)
+    return error - reward_weight * soft
+
+
+@torch.no_grad()
+def mean_reward(prediction: Tensor, truth: Supervision) -> float:
+    """Return the mean reward of choosing, for each believed preference and query, the best predicted observed LLM."""
+    alpha = truth.preference[:, None, None]
+    hidden = truth.known[..., 0] == 0
+    utility = alpha * prediction[..., 0] - (1 - alpha) * prediction[..., 1]
+    choice = utility.masked_fill(hidden, -torch.inf).argmax(dim=-1, keepdim=True)
+    reward = alpha * truth.outcome[..., 0] - (1 - alpha) * truth.outcome[..., 1]
+    return float(reward.gather(2, choice).mean())
+
+
+def train_model(
+    model: GraphModel,
+    graph: HeteroData,
+    itself: Attachment,
+    truth: Supervision,
+    validation: Attachment,
+    validation_truth: Supervision,
+    config: Train,
+    seed: int,
+    progress: bool,
+) -> Training:
+    """Train in place; at the end `model` has the weights of the best validation loss.
+
+    `itself` is the attachment of the train queries to their own graph. Ctrl-C ends training; the best weights stay.
+    """
+    optimizer = torch.optim.AdamW(_parameter_groups(model, config), lr=config.learning_rate)
+    generator = torch.Generator().manual_seed(seed)
+    best = (torch.inf, {name: value.clone() for name, value in model.state_dict().items()}, 0)
+    history: list[dict[str, float]] = []
+    interrupted = False
+    bar = tqdm(range(config.epochs + 1), desc="training", unit="epoch", disable=not progress, leave=False)
+    try:
+        for epoch in bar:
+            # Epoch 0 only evaluates: the untrained levels are already shrunken means, and may be hard to beat.
+            train_loss = train_epoch(model, graph, itself, truth, optimizer, generator, config) if epoch else np.nan
+            model.eval()
+            with torch.no_grad():
+                prediction = model(graph, validation)
+                loss = float(loss_of(prediction, validation_truth, slice(None), config.reward_weight))
+            reward = mean_reward(prediction, validation_truth)
+            history.append(
+                {"epoch": epoch, "train_loss": train_loss, "validation_loss": loss, "validation_reward": reward}
+            )
+            bar.set_postfix(loss=f"{train_loss:.4f}", validation_reward=f"{reward:.4f}")
+            if loss < best[0]:
+                best = (loss, {name: value.clone() for name, value in model.state_dict().items()}, epoch)
+            if epoch - best[2] >= config.patience:
+                break
+    except KeyboardInterrupt:
+        interrupted = True
+        LOG.warning("interrupted at epoch %d: kept the best checkpoint, of epoch %d", len(history), best[2])
+    finally:
+        bar.close()
+    model.load_state_dict(best[1])
+    model.eval()
+    return Training(history, best[2], interrupted)
+
+
+def train_epoch(
+    model: GraphModel,
+    graph: HeteroData,
+    itself: Attachment,
+    truth: Supervision,
+    optimizer: torch.optim.Optimizer,
+    generator: torch.Generator,
+    config: Train,
+) -> float:
+    """Make one pass over the train queries, fold by fold, and return the mean loss.
+
+    The outcomes of a fold are hidden from all message passing while it is predicted, as those of a new query are.
+    """
+    model.train()
+    losses = []
+    for rows, target in folds(itself, len(truth.outcome), config.folds, generator):
+        visible = torch.ones(len(truth.outcome), dtype=torch.bool, device=truth.outcome.device)
+        visible[rows] = False
+        loss = loss_of(model(graph, target, visible), truth, rows, config.reward_weight)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return float(np.mean(losses))
+
+
+def folds(
+    itself: Attachment, count: int, number: int, generator: torch.Generator
+) -> Iterator[tuple[Tensor, Attachment]]:
+    """Yield (rows, their attachment) for a random partition of the train queries."""
+    order = torch.randperm(count, generator=generator).to(itself.x.device)
+    per_query = itself.near.size(1) // max(count, 1)
+    near = itself.near[0].view(count, per_query)
+    distance = itself.distance.view(count, per_query, -1)
+    for rows in order.chunk(min(number, count)):
+        targets = torch.arange(len(rows), device=rows.device).repeat_interleave(per_query)
+        edges = torch.stack([near[rows].flatten(), targets])
+        yield rows, Attachment(
+            itself.x[rows], itself.task[rows], itself.topic[rows], edges, distance[rows].flatten(0, 1)
+        )
+
+
+def _parameter_groups(model: GraphModel, config: Train) -> list[dict[str, object]]:
+    """The few shrinkage parameters are not decayed and learn fast; the correction's weights are, and learn slowly."""
+    correction = set(model.correction.parameters()) if model.correction is not None else set()
+    return [
+        {"params": [p for p in model.parameters() if p not in correction], "weight_decay": 0.0},
+        {"params": list(correction), "weight_decay": config.weight_decay, "lr": config.learning_rate / 10},
+    ]
+
+
