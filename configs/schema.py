@@ -73,7 +73,7 @@ class Users(Section):
     strategy: Literal["multi_cost_efficiency"] = "multi_cost_efficiency"
     preferences: Annotated[tuple[Unit, ...], Field(min_length=1)] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     interactions_per_user: PositiveInt | None = None
-    feedback: Literal["choice", "reward"] = "choice"
+    feedback: Literal["reward", "choice"] = "reward"
     preference_stated: bool = False
 
 
@@ -91,6 +91,7 @@ class Encoder(Section):
 class Relations(Section):
     query_task: bool = True
     query_topic: bool = True
+    llm_query: bool = True
     query_query: bool = True
     llm_llm: bool = True
     user_query: bool = True
@@ -100,16 +101,14 @@ class Graph(Section):
     relations: Relations = Relations()
     topics: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(strict=False)] = (16, 24, 32, 48, 64)
     neighbours: PositiveInt = 48
-    hidden_dim: PositiveInt = 32
 
 
 class Train(Section):
     epochs: Annotated[int, Field(ge=0)] = 40
-    patience: PositiveInt = 8
+    patience: PositiveInt = 15
     folds: Annotated[int, Field(ge=2)] = 4
-    learning_rate: PositiveFloat = 0.02
-    weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    reward_weight: Annotated[float, Field(ge=0)] = 0.1
+    learning_rate: PositiveFloat = 0.1
+    outcome_weight: Annotated[float, Field(gt=0)] = 0.05
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
 

@@ -208,7 +208,9 @@ def _reject(name: str, column: str, table: pd.DataFrame, bad: pd.Series | np.nda
         values = [str(table[c].iloc[row])[:60] for c in column.split(" + ")]
         shown.append(f"row {row + 1}: {' + '.join(values)!r}")
     more = f" and {rows.size - 3} more rows" if rows.size > 3 else ""
-    raise InputError(f"table {name!r}: expected {expected} in {column!r}, got {'; '.join(shown)}{more}; mend or drop them")
+    raise InputError(
+        f"table {name!r}: expected {expected} in {column!r}, got {'; '.join(shown)}{more}; mend or drop them"
+    )
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -8,6 +8,8 @@ import pandas as pd
 from configs.schema import Users
 from data_processing.tables import conform
 
+TIE_BREAK = 1e-6
+
 
 def make_users(config: Users) -> pd.DataFrame:
     """Return one user of kind 'preference' per value of `users.preferences`; the id tells nothing of the value."""
@@ -41,16 +43,17 @@ def simulate_interactions(
     """
     seen = np.flatnonzero(np.isfinite(performance + cost).any(axis=1))
     parts = []
-    for user in users.itertuples():
-        rng = np.random.default_rng([seed, *str(user.user_id).encode()])
+    for user_id, preference in zip(users["user_id"], users["preference"].to_numpy(dtype=float), strict=True):
+        rng = np.random.default_rng([seed, *str(user_id).encode()])
         count = min(config.interactions_per_user or len(seen), len(seen))
         rows = np.sort(rng.choice(seen, size=count, replace=False))
-        reward = float(user.preference) * performance[rows] - (1 - float(user.preference)) * cost[rows]
-        best = np.nanargmax(reward, axis=1) if len(rows) else np.empty(0, dtype=int)
+        reward = preference * performance[rows] - (1 - preference) * cost[rows]
+        # Of equally good answers a user takes the cheaper one, so that a tie does not depend on the order of LLMs.
+        best = np.nanargmax(reward - TIE_BREAK * cost[rows], axis=1) if len(rows) else np.empty(0, dtype=int)
         parts.append(
             pd.DataFrame(
                 {
-                    "user_id": str(user.user_id),
+                    "user_id": str(user_id),
                     "query_id": [query_ids[row] for row in rows],
                     "llm_id": [llm_ids[column] for column in best],
                     "reward": reward[np.arange(len(rows)), best] if config.feedback == "reward" else np.nan,

@@ -230,11 +230,17 @@ def plain(value: Any) -> Any:
 
 
 def write_summary(results: Results, metrics: dict[str, Any], folder: Path) -> None:
-    """Write metrics.json, policies.csv, per_user.csv, per_task.csv and decisions.parquet into `folder`."""
+    """Write policies.csv, per_user.csv, per_task.csv and decisions.parquet into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "metrics.json").write_text(text + "\n", encoding="utf-8")
     policy_table(metrics).to_csv(folder / "policies.csv", index=False)
     user_table(results).to_csv(folder / "per_user.csv", index=False)
     task_table(results).to_csv(folder / "per_task.csv", index=False)
     all_decisions(results).to_parquet(folder / "decisions.parquet", index=False)
+
+
+def write_metrics(metrics: dict[str, Any], path: Path) -> None:
+    """Write the metrics as JSON in one step: the file is there whole or not at all. It marks a run as finished."""
+    text = json.dumps(metrics, indent=1, ensure_ascii=False, allow_nan=False)
+    draft = path.with_name(path.name + ".draft")
+    draft.write_text(text + "\n", encoding="utf-8")
+    draft.replace(path)

@@ -35,7 +35,9 @@ def load_artifact(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, np
     """Return (settings, arrays) after checking kind, format version and every checksum; `InputError` otherwise."""
     path = folder / "manifest.json"
     if not path.is_file():
-        raise InputError(f"{folder}: expected a router folder with manifest.json, found none; run run_exp.py to make one")
+        raise InputError(
+            f"{folder}: expected a router folder with manifest.json, found none; run run_exp.py to make one"
+        )
     try:
         manifest = json.loads(path.read_text())
     except json.JSONDecodeError as err:

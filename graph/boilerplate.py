@@ -42,7 +42,7 @@ class Boilerplate:
         """Count the lines of N train texts, `task_ids[i]` being the task of `texts[i]`; return self.
 
         Give train queries only: a line counted in a test query would be a leak. Where the task is withheld, give the
-        same id for all (`graph.policy.UNKNOWN_TASK`): they are one group, and the fraction is of all texts.
+        same id for all (`graph.records.UNKNOWN_TASK`): they are one group, and the fraction is of all texts.
         """
         if len(task_ids) != len(texts):
             raise InputError(

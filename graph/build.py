@@ -16,7 +16,7 @@ Message edges come from train rows only. Queries to be routed are never nodes of
 | llm – answered → query | (performance, scaled cost, share of the highest cost in dollars) |
 | query – in → task, query – about → topic | |
 | query – near → query | squared distance per block of features |
-| llm – like → llm | (same family, −difference of log price) |
+| llm – like → llm | (same family, −difference of log price, cosine of descriptions) |
 | user – chose → query | LLM, reward |
 """
 
@@ -31,7 +31,7 @@ from sklearn.cluster import KMeans
 from torch_geometric.data import HeteroData
 
 from configs.schema import Graph
-from graph.policy import Queries, RoutingData
+from graph.records import Queries, RoutingData
 
 CHANNELS = ("performance", "cost", "cost_usd")
 
@@ -54,12 +54,12 @@ class Attachment:
         return len(self.task)
 
 
-def build_graph(train: RoutingData, blocks: dict[str, int], config: Graph, seed: int) -> HeteroData:
-    """Return the graph of the train rows. `blocks`: width of each block of the query features, in order."""
+def build_graph(train: RoutingData, config: Graph, seed: int) -> HeteroData:
+    """Return the graph of the train rows, on the CPU."""
     graph = HeteroData()
     x = torch.from_numpy(train.queries.embeddings)
     graph["query"].x = x
-    graph.blocks = list(blocks.values())
+    graph.blocks = list(train.queries.blocks or (x.size(1),))
     graph.task_ids = list(train.tasks["task_id"])
     graph.usd_scale = float(np.nanmax(train.cost_usd, initial=0.0)) or 1.0
     _add_outcomes(graph, train)
@@ -67,7 +67,7 @@ def build_graph(train: RoutingData, blocks: dict[str, int], config: Graph, seed:
     graph["task"].x = torch.from_numpy(train.task_embeddings)
     _add_topics(graph, x, config.topics, seed)
     _add_users(graph, train)
-    graph.distance_scale = torch.ones(len(blocks))
+    graph.distance_scale = torch.ones(len(graph.blocks))
     graph.neighbours = min(config.neighbours, max(1, x.size(0) - 1))
     itself = attach(graph, train.queries, leave_out=torch.arange(x.size(0)))
     graph.distance_scale = itself.distance.mean(dim=0).clamp(min=1e-9)
@@ -84,7 +84,7 @@ def build_graph(train: RoutingData, blocks: dict[str, int], config: Graph, seed:
 
 
 def attach(graph: HeteroData, queries: Queries, leave_out: torch.Tensor | None = None) -> Attachment:
-    """Attach N queries to the graph. `leave_out`: (N,) the query node that each must not have as a neighbour: itself."""
+    """Attach N queries to the graph. `leave_out`: (N,) the query node that each must not neighbour: itself."""
     x = torch.from_numpy(np.ascontiguousarray(queries.embeddings)).to(graph["query"].x)
     place = {task: row for row, task in enumerate(graph.task_ids)}
     task = torch.tensor([place.get(task, -1) for task in queries.task_ids], dtype=torch.long)
@@ -148,7 +148,8 @@ def _add_llms(graph: HeteroData, train: RoutingData) -> None:
     graph["llm"].x = torch.from_numpy(train.llm_embeddings)
     graph["llm"].log_price = torch.from_numpy(log_price.astype(np.float32))
     graph["llm", "like", "llm"].edge_index = torch.from_numpy(np.stack([source, target]))
-    graph["llm", "like", "llm"].edge_attr = torch.from_numpy(np.stack([same, -gap], axis=1).astype(np.float32))
+    alike = (train.llm_embeddings[source] * train.llm_embeddings[target]).sum(axis=1)
+    graph["llm", "like", "llm"].edge_attr = torch.from_numpy(np.stack([same, -gap, alike], axis=1).astype(np.float32))
 
 
 def _add_topics(graph: HeteroData, x: torch.Tensor, sizes: tuple[int, ...], seed: int) -> None:

@@ -16,7 +16,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from graph.boilerplate import Boilerplate
 from graph.embedding_cache import QueryEncoder
-from graph.policy import Queries
+from graph.records import Queries
 
 STYLE_DIM = 64
 STYLE_NGRAMS = 8_000
@@ -42,12 +42,6 @@ class QueryFeatures:
         self._count_mean = np.zeros(0, dtype=np.float32)
         self._count_std = np.zeros(0, dtype=np.float32)
 
-    @property
-    def blocks(self) -> dict[str, int]:
-        """Width of each block of columns, in order."""
-        widths = {"text": self.encoder.dim}
-        return widths | {"style": self._components.shape[0], "counts": len(self._count_mean)} if self.style else widths
-
     def fit(self, task_ids: Sequence[str], texts: Sequence[str]) -> Self:
         """Learn boilerplate, n-gram weights and the scale of the counts from N train texts."""
         if self.drop_boilerplate:
@@ -59,9 +53,7 @@ class QueryFeatures:
             self._idf = vectorizer.idf_.astype(np.float32)
             weights = vectorizer.transform(_ends(texts))
             width = max(1, min(STYLE_DIM, min(weights.shape) - 1))
-            self._components = (
-                TruncatedSVD(width, random_state=0, n_iter=3).fit(weights).components_.astype(np.float32)
-            )
+            self._components = TruncatedSVD(width, random_state=0, n_iter=3).fit(weights).components_.astype(np.float32)
             counts = count_features(texts)
             self._count_mean, self._count_std = counts.mean(axis=0), counts.std(axis=0) + 1e-6
         return self
@@ -79,7 +71,9 @@ class QueryFeatures:
         if self.style:
             parts += [self._style(stripped), self._counts(stripped)]
         features = np.hstack(parts).astype(np.float32)
-        return Queries(tuple(query_ids), tuple(task_ids), tuple(texts), features)
+        return Queries(
+            tuple(query_ids), tuple(task_ids), tuple(texts), features, tuple(part.shape[1] for part in parts)
+        )
 
     def _style(self, texts: Sequence[str]) -> np.ndarray:
         vectorizer = _vectorizer(self._ngrams)

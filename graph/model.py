@@ -1,7 +1,7 @@
 """The GNN: predicts, for every (query, LLM), performance, scaled cost and dollars, by messages over the graph.
 
 Every level of the graph gives an estimate of what the levels above left unexplained, shrunk towards zero by a learned
-pseudo-count: LLM → task → topic → near queries → a small bilinear correction. With little data a prediction therefore
+pseudo-count: LLM → task → topic → linear in the features → near queries. With little data a prediction therefore
 falls back from neighbourhood to topic to task to LLM, and an LLM without any outcome falls back to LLMs like it.
 Nothing is learned per id, and all weights are shared between LLMs, so new queries, users and LLMs need no training.
 
@@ -105,7 +105,7 @@ class LlmLevel(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.log_kappa = nn.Parameter(torch.ones(NUM_CHANNELS))
-        self.likeness = nn.Parameter(torch.tensor([1.0, 1.0]))
+        self.likeness = nn.Parameter(torch.ones(3))
 
     def forward(self, outcome: Tensor, known: Tensor, like: Tensor | None, likeness: Tensor | None) -> Tensor:
         """Return (L, C) from `outcome` (Q, L, C) and `known` (Q, L, 1)."""
@@ -125,29 +125,39 @@ class LlmLevel(nn.Module):
         return (total + self.log_kappa.exp() * prior) / (count + self.log_kappa.exp())
 
 
-class Correction(nn.Module):
-    """A bilinear edge predictor on query features and LLM state, for what no mean explains. It starts at zero."""
+class LinearLevel(nn.Module):
+    """Messages query → LLM → query: each LLM's state is the sum of its residuals times the features of their queries.
 
-    def __init__(self, query_dim: int, text_dim: int, hidden_dim: int) -> None:
+    The inner product with a target's features is ridge regression in the limit of strong shrinkage, which is where
+    these data are; the learned gain of each block of features is one over its ridge penalty.
+    """
+
+    def __init__(self, num_blocks: int) -> None:
         super().__init__()
-        self.query = nn.Sequential(nn.Linear(query_dim, hidden_dim), nn.GELU(), nn.Dropout(0.2))
-        self.llm = nn.Linear(text_dim + 2 + NUM_CHANNELS * (hidden_dim + 1), hidden_dim)
-        self.out = nn.Parameter(torch.zeros(NUM_CHANNELS, hidden_dim))
+        self.log_gain = nn.Parameter(torch.full((num_blocks, NUM_CHANNELS), -5.0))
 
-    def forward(self, graph: HeteroData, mean: Tensor, residual: Residual, x: Tensor) -> Tensor:
-        """Return (N, L, C) for targets with features `x` (N, d); LLM states gather messages from visible queries."""
-        context = self.query(graph["query"].x)
-        value = residual.specific
-        gathered = torch.einsum("qh,qlc->lhc", context, value) / (residual.known.sum(dim=0)[..., None] + 1.0)
-        text = graph["llm"].x
-        state = self.llm(torch.cat([text, graph["llm"].log_price, mean, gathered.flatten(1)], dim=1))
-        return torch.einsum("nh,lh,ch->nlc", self.query(x), torch.tanh(state), self.out)
+    def forward(self, residual: Residual, x: Tensor, target: Tensor, blocks: list[int]) -> tuple[Tensor, Tensor]:
+        """Return estimates for the Q train queries, each without its own outcomes, and for the N targets.
+
+        Shapes: `x` (Q, d) and `target` (N, d), split by `blocks` into columns.
+        """
+        value, _ = residual.stacked()
+        middle = x.mean(dim=0)
+        own, found = value.new_zeros(()), value.new_zeros(())
+        for old, new, log_gain in zip(
+            (x - middle).split(blocks, dim=1), (target - middle).split(blocks, dim=1), self.log_gain, strict=True
+        ):
+            scaled = value * log_gain.exp()
+            state = torch.einsum("qd,qlc->dlc", old, scaled)
+            found = found + torch.einsum("nd,dlc->nlc", new, state)
+            own = own + torch.einsum("qd,dlc->qlc", old, state) - old.square().sum(dim=1)[:, None, None] * scaled
+        return own[:, :-1] + own[:, -1:], found[:, :-1] + found[:, -1:]
 
 
 class GraphModel(nn.Module):
     """All levels, in order. See the module's docstring."""
 
-    def __init__(self, query_dim: int, text_dim: int, num_blocks: int, num_resolutions: int, config: Graph) -> None:
+    def __init__(self, num_blocks: int, num_resolutions: int, config: Graph) -> None:
         super().__init__()
         self.config = config
         relations = config.relations
@@ -158,7 +168,7 @@ class GraphModel(nn.Module):
         self.topics = nn.ModuleList(GroupLevel(16.0) for _ in range(resolutions))
         self.mix = nn.Parameter(torch.zeros(resolutions)) if resolutions > 1 else None
         self.near = NeighbourLevel(num_blocks) if relations.query_query else None
-        self.correction = Correction(query_dim, text_dim, config.hidden_dim) if config.hidden_dim else None
+        self.linear = LinearLevel(num_blocks) if relations.llm_query else None
 
     def forward(self, graph: HeteroData, target: Attachment, visible: Tensor | None = None) -> Tensor:
         """Return (N, L, C) predicted outcomes of the target queries.
@@ -172,17 +182,18 @@ class GraphModel(nn.Module):
         mean = self.llm(outcome, known, like.edge_index if like else None, like.edge_attr if like else None)
         left = (outcome - mean) * known
         prediction = mean.expand(len(target), -1, -1)
-        if self.task is not None:
+        if self.task is not None and graph["task"].x.size(0):
             own, found = self.task(self._split(left, known), _task_of(graph), target.task, graph["task"].x.size(0))
             left, prediction = (left - own) * known, prediction + found
         if len(self.topics):
             own, found = self._topics(graph, self._split(left, known), target)
             left, prediction = (left - own) * known, prediction + found
-        rest = self._split(left, known)
+        if self.linear is not None:
+            own, found = self.linear(self._split(left, known), graph["query"].x, target.x, graph.blocks)
+            left, prediction = (left - own) * known, prediction + found
         if self.near is not None:
+            rest = self._split(left, known)
             prediction = prediction + self.near(rest, target.near, target.distance, (len(outcome), len(target)))
-        if self.correction is not None:
-            prediction = prediction + self.correction(graph, mean, rest, target.x)
         return prediction
 
     def _split(self, left: Tensor, known: Tensor) -> Residual:
@@ -195,12 +206,10 @@ class GraphModel(nn.Module):
         weights = self.mix.softmax(dim=0) if self.mix is not None else residual.known.new_ones(1)
         member = graph["query", "about", "topic"].edge_index[1].view(-1, resolutions)
         number = graph["topic"].x.size(0)
-        parts = [
-            level(residual, member[:, r], target.topic[:, r], number) for r, level in enumerate(self.topics)
-        ]
+        parts = [level(residual, member[:, r], target.topic[:, r], number) for r, level in enumerate(self.topics)]
         own = sum(weight * part[0] for weight, part in zip(weights, parts, strict=True))
         found = sum(weight * part[1] for weight, part in zip(weights, parts, strict=True))
-        return own, found  # type: ignore[return-value]
+        return own, found
 
 
 def _task_of(graph: HeteroData) -> Tensor:

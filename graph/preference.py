@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from graph.policy import RoutingData
+from graph.records import RoutingData
 
 GRID = np.linspace(0.0, 1.0, 41)
 TEMPERATURES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -40,9 +40,8 @@ class Preferences:
     @classmethod
     def fit(cls, train: RoutingData) -> Preferences:
         """Choose the choice noise by marginal likelihood, then the population prior by expectation-maximisation."""
-        stated = {
-            str(user.user_id): float(user.preference) for user in train.users.itertuples() if np.isfinite(user.preference)
-        }
+        values = train.users["preference"].to_numpy(dtype=float)
+        stated = {user: float(value) for user, value in zip(train.user_ids, values, strict=True) if np.isfinite(value)}
         known = [user for user in train.user_ids if user in set(train.interactions["user_id"])]
         flat = np.full(len(GRID), 1 / len(GRID))
         fits = []
@@ -54,6 +53,11 @@ class Preferences:
         preferences = cls(sums, stated, temperature, flat)
         preferences.prior = _population(preferences, flat)
         return preferences
+
+    @classmethod
+    def population_of(cls, train: RoutingData) -> Preferences:
+        """Return beliefs that forget who chose what: every user gets the population's (an ablation)."""
+        return cls({}, {}, 1.0, cls.fit(train).prior)
 
     def belief(self, user_id: str) -> np.ndarray:
         """Return the (len(GRID),) probabilities of the user's preference; the population's where nothing is known."""

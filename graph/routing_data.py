@@ -14,7 +14,7 @@ from data_processing.tables import Dataset, llm_text
 from data_processing.users import simulate_interactions
 from graph.embedding_cache import QueryEncoder
 from graph.features import QueryFeatures
-from graph.policy import UNKNOWN_TASK, RoutingData
+from graph.records import UNKNOWN_TASK, RoutingData
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,4 +111,3 @@ def _thin(performance: np.ndarray, keep: int, seed: int) -> np.ndarray:
 def _visible_users(users: pd.DataFrame, stated: bool) -> pd.DataFrame:
     """Hide the preferences unless the configuration says that users stated them."""
     return users[["user_id", "kind"]].assign(preference=users["preference"] if stated else np.nan)
-

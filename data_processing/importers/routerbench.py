@@ -52,7 +52,13 @@ def _read(path: Path, notes: list[str]) -> pd.DataFrame:
     extra = [name for name in table.columns if name not in used and not NOT_USED.fullmatch(name)]
     if extra:
         notes.append(f"{plural(len(extra), 'column')} of {path.name} not used: {', '.join(extra)}")
-    parts = table["prompt"].map(_parts)
+    found = table["prompt"].map(_parts)
+    # A query that was asked under two ids is published as a list of the same prompt twice, with other cells filled than
+    # in its plain row: both rows are one query, and would leak it across a split if they were told apart.
+    parts = found.map(ordered_unique)
+    repeats = int((found.map(len) > parts.map(len)).sum())
+    if repeats:
+        notes.append(f"{plural(repeats, 'prompt')} of {path.name} given several times in one cell, taken once")
     several = sum(len(part) > 1 for part in parts)
     if several:
         notes.append(f"{plural(several, 'prompt')} of {path.name} made of several parts, joined by newlines")

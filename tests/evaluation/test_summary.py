@@ -16,6 +16,7 @@ from evaluation.summary import (
     summarise,
     task_table,
     user_table,
+    write_metrics,
     write_summary,
 )
 from graph.metrics import cluster_bootstrap
@@ -214,6 +215,7 @@ def test_plain_leaves_nothing_json_cannot_hold():
 
 def test_files_are_written_and_read_back(results, metrics, tmp_path):
     write_summary(results, metrics, tmp_path / "run")
+    write_metrics(metrics, tmp_path / "run" / "metrics.json")
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == metrics
     policies = pd.read_csv(tmp_path / "run" / "policies.csv").set_index("policy")
     assert policies["reward"]["graph"] == pytest.approx(metrics["policies"]["graph"]["reward"]["mean"])

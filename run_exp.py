@@ -1,0 +1,226 @@
+"""The main job: one configuration in, a trained router and an honest report out.
+
+    python run_exp.py --config configs/default.yaml
+
+config → tables → splits → features and graph → every policy trained → test split opened once → report, router
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from configs.errors import InputError
+from configs.load import dump_config, load_config
+from configs.schema import Config
+from data_processing.importers import LoadedData, load_source
+from data_processing.simulated import build_world
+from data_processing.splits import split_queries
+from data_processing.users import make_users
+from evaluation.evaluate import Fitted, evaluate, fit_policies
+from evaluation.report import write_report
+from evaluation.results import RepeatResult, Results
+from evaluation.summary import write_metrics
+from evaluation.wording import verdict
+from graph.encoder import make_encoder
+from graph.graph_policy import GraphPolicy
+from graph.router import Router
+from graph.routing_data import PreparedData, prepare
+
+LOG = logging.getLogger("run_exp")
+DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+EPILOG = """examples:
+  python run_exp.py --config configs/default.yaml
+      two minutes offline: a simulated world, every baseline, a report in runs/default/report.html
+  ROUTER_DATASETS=/data python run_exp.py --config configs/routerbench.yaml --set evaluate.repeats=10
+  python run_exp.py --config configs/default.yaml --set name=mine --set data.source=tables --set data.path=my.csv
+
+exit codes: 0 done; 2 the input or the configuration is wrong (one line says what to mend); 130 interrupted, with what
+was finished kept (metrics.partial.json instead of metrics.json).
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        config = load_config(options.config, options.set or ())
+        folder = prepare_folder(Path(options.output or config.output.folder) / config.name)
+        start_logging(folder, config.tracking.log_level)
+        return run(config, folder)
+    except InputError as err:
+        sys.stderr.write(f"error: {err}\n")
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted before the first repeat was finished: nothing to keep\n")
+        return INTERRUPTED
+
+
+def run(config: Config, folder: Path) -> int:
+    """Run the experiment into `folder`; return the exit code."""
+    start = time.perf_counter()
+    (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
+    progress = config.tracking.progress == "on" or (config.tracking.progress == "auto" and sys.stderr.isatty())
+    loaded = load_data(config)
+    LOG.info("%s", describe(loaded))
+    encoder = make_encoder(config.encoder, config.train.device)
+
+    repeats: list[RepeatResult] = []
+    best_router: Router | None = None
+    inferred = pd.Series(dtype=float)
+    interrupted = False
+    try:
+        for repeat in range(config.evaluate.repeats):
+            seed = config.seed + repeat
+            splits = split_queries(loaded.dataset.queries, config.data.split, seed, loaded.test_query_ids)
+            prepared = prepare(loaded.dataset, splits, config, encoder, seed, progress)
+            fitted = fit_policies(prepared, config, seed, progress)
+            repeats.append(evaluate(prepared, fitted, config, repeat))
+            LOG.info("repeat %d of %d: %s", repeat + 1, config.evaluate.repeats, headline(repeats[-1]))
+            if repeat == 0 and "graph" in fitted:
+                best_router = make_router(prepared, fitted["graph"], config, loaded)
+                inferred = inferred_preferences(best_router, prepared)
+            if any(isinstance(item.policy, GraphPolicy) and item.policy.interrupted for item in fitted.values()):
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        if not repeats:
+            raise
+        interrupted = True
+        LOG.warning("interrupted: the %d finished repeat(s) are kept", len(repeats))
+
+    if best_router is not None:
+        best_router.save(folder / "router")
+    results = collect(loaded, config, repeats, inferred, interrupted)
+    metrics = write_report(
+        results,
+        folder,
+        plots=config.output.plots,
+        html=config.output.html,
+        plot_dpi=config.output.plot_dpi,
+        resamples=config.evaluate.bootstrap,
+        seed=config.seed,
+    )
+    LOG.info("%s", verdict(metrics))
+    LOG.info("report: %s (%.0f s)", folder / ("report.html" if config.output.html else "report.md"),
+             time.perf_counter() - start)  # fmt: skip
+    # Last, in one step: a folder with metrics.json is a finished run.
+    write_metrics(metrics, folder / ("metrics.partial.json" if interrupted else "metrics.json"))
+    return INTERRUPTED if interrupted else DONE
+
+
+def load_data(config: Config) -> LoadedData:
+    """Return the dataset of the configuration with its users."""
+    if config.data.source == "simulated":
+        world = config.data.simulated
+        loaded = LoadedData(build_world(world.queries, world.llms, world.seed), None)
+    else:
+        loaded = load_source(config.data)
+    if loaded.dataset.users.empty:
+        dataset = dataclasses.replace(loaded.dataset, users=make_users(config.users))
+        return LoadedData(dataset, loaded.test_query_ids)
+    return loaded
+
+
+def describe(loaded: LoadedData) -> str:
+    """Return one line on the size of the data, and the notes of the import under it."""
+    data = loaded.dataset
+    sizes = f"{len(data.queries)} queries, {len(data.tasks)} tasks, {len(data.llms)} LLMs, {len(data.users)} users"
+    return "\n  ".join([f"{data.name}: {sizes}, {len(data.outcomes)} outcomes", *data.notes])
+
+
+def headline(result: RepeatResult) -> str:
+    """Return the mean reward of each policy, best first."""
+    means = result.decisions.groupby("policy")["reward"].mean().sort_values(ascending=False)
+    return ", ".join(f"{name} {value:.4f}" for name, value in means.items())
+
+
+def make_router(prepared: PreparedData, graph: Fitted, config: Config, loaded: LoadedData) -> Router:
+    """Return the router that is kept: that of the first repeat, whose test split it has not seen."""
+    assert isinstance(graph.policy, GraphPolicy)
+    queries = prepared.train.queries
+    table = pd.DataFrame({"query_id": queries.query_ids, "query": queries.texts, "task_id": queries.task_ids})
+    data = loaded.dataset
+    about = {"dataset": data.name, "cost_kind": data.cost_kind, "simulated": data.simulated}
+    return Router(graph.policy, prepared.features, config.encoder, table, about)
+
+
+def inferred_preferences(router: Router, prepared: PreparedData) -> pd.Series:
+    """Return user_id -> the preference that the router believes in."""
+    users = list(prepared.true_users["user_id"])
+    return pd.Series(router.policy.preferences.mean(users), index=users)
+
+
+def collect(
+    loaded: LoadedData, config: Config, repeats: list[RepeatResult], inferred: pd.Series, interrupted: bool
+) -> Results:
+    """Return what the report needs."""
+    data = loaded.dataset
+    notes = data.notes
+    if interrupted:
+        notes = (f"interrupted: {len(repeats)} of {config.evaluate.repeats} repeats, the last perhaps cut", *notes)
+    users = data.users[["user_id", "kind", "preference"]]
+    return Results(
+        dataset=data.name,
+        simulated=data.simulated,
+        cost_kind=data.cost_kind,
+        notes=notes,
+        config_yaml=dump_config(config),
+        users=users.assign(inferred_preference=users["user_id"].map(inferred).astype(float)),
+        llms=data.llms,
+        repeats=repeats,
+    )
+
+
+def prepare_folder(folder: Path) -> Path:
+    """Make the run's folder and take away what an earlier run left, so that nothing old can look like a result."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("metrics.json", "metrics.partial.json", "report.html", "report.md"):
+            (folder / name).unlink(missing_ok=True)
+        for name in ("plots", "router"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        (folder / "log.txt").write_text("", encoding="utf-8")
+    except OSError as err:
+        raise InputError(
+            f"output.folder: expected a folder that can be written, got {folder} ({err.strerror}); "
+            "give another with --output DIR"
+        ) from err
+    return folder
+
+
+def start_logging(folder: Path, level: str) -> None:
+    """Log to stderr and to log.txt of the run."""
+    form = logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
+    handlers: list[logging.Handler] = [logging.StreamHandler(), logging.FileHandler(folder / "log.txt")]
+    for handler in handlers:
+        handler.setFormatter(form)
+    logging.basicConfig(level=level.upper(), handlers=handlers, force=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Train the personalised LLM router and compare it with every baseline and the oracle.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config", "--config_file", dest="config", required=True, type=Path, metavar="FILE",
+        help="the experiment; every key is explained in configs/default.yaml",
+    )  # fmt: skip
+    parser.add_argument(
+        "--set", action="append", metavar="KEY=VALUE", help="change one key, e.g. --set train.epochs=10; repeatable"
+    )
+    parser.add_argument("--output", metavar="DIR", help="folder of runs (default: output.folder, that is runs/)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
