@@ -24,6 +24,7 @@ from configs.schema import Config
 from data_processing.importers import LoadedData, load_source
 from data_processing.simulated import build_world
 from data_processing.splits import split_queries
+from data_processing.tables import Dataset
 from data_processing.users import make_users
 from evaluation.evaluate import Fitted, evaluate, fit_policies
 from evaluation.report import write_report
@@ -37,6 +38,18 @@ from graph.routing_data import PreparedData, prepare
 
 LOG = logging.getLogger("run_exp")
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
+MAX_SEED = 10**9  # repeats and clusterings count up from it
+# In this order: what marks a finished run goes first.
+RESULT_FILES = (
+    "metrics.json",
+    "metrics.partial.json",
+    "report.html",
+    "report.md",
+    "policies.csv",
+    "per_user.csv",
+    "per_task.csv",
+    "decisions.parquet",
+)
 EPILOG = """examples:
   python run_exp.py --config configs/default.yaml
       two minutes offline: a simulated world, every baseline, a report in runs/default/report.html
@@ -53,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         config = load_config(options.config, options.set or ())
+        check_seed(config.seed)
         folder = prepare_folder(Path(options.output or config.output.folder) / config.name)
         start_logging(folder, config.tracking.log_level)
         return run(config, folder)
@@ -70,18 +84,19 @@ def run(config: Config, folder: Path) -> int:
     (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
     progress = config.tracking.progress == "on" or (config.tracking.progress == "auto" and sys.stderr.isatty())
     loaded = load_data(config)
-    LOG.info("%s", describe(loaded))
+    seeds = [config.seed + repeat for repeat in range(config.evaluate.repeats)]
+    # All splits at once: an empty one is found before anything is trained, not after hours of finished repeats.
+    splits = [split_queries(loaded.dataset.queries, config.data.split, s, loaded.test_query_ids) for s in seeds]
     encoder = make_encoder(config.encoder, config.train.device)
+    LOG.info("%s", describe(loaded))
 
     repeats: list[RepeatResult] = []
     best_router: Router | None = None
     inferred = pd.Series(dtype=float)
     interrupted = False
     try:
-        for repeat in range(config.evaluate.repeats):
-            seed = config.seed + repeat
-            splits = split_queries(loaded.dataset.queries, config.data.split, seed, loaded.test_query_ids)
-            prepared = prepare(loaded.dataset, splits, config, encoder, seed, progress)
+        for repeat, seed in enumerate(seeds):
+            prepared = prepare(loaded.dataset, splits[repeat], config, encoder, seed, progress)
             fitted = fit_policies(prepared, config, seed, progress)
             repeats.append(evaluate(prepared, fitted, config, repeat))
             LOG.info("repeat %d of %d: %s", repeat + 1, config.evaluate.repeats, headline(repeats[-1]))
@@ -116,6 +131,12 @@ def run(config: Config, folder: Path) -> int:
     return INTERRUPTED if interrupted else DONE
 
 
+def check_seed(seed: int) -> None:
+    """Raise `InputError` for a seed that not every library takes: numpy none below 0, scikit-learn none above 2³²."""
+    if not 0 <= seed <= MAX_SEED:
+        raise InputError(f"seed: expected a whole number from 0 to {MAX_SEED}, got {seed}; give another")
+
+
 def load_data(config: Config) -> LoadedData:
     """Return the dataset of the configuration with its users."""
     if config.data.source == "simulated":
@@ -125,8 +146,21 @@ def load_data(config: Config) -> LoadedData:
         loaded = load_source(config.data)
     if loaded.dataset.users.empty:
         dataset = dataclasses.replace(loaded.dataset, users=make_users(config.users))
-        return LoadedData(dataset, loaded.test_query_ids)
+        loaded = LoadedData(dataset, loaded.test_query_ids)
+    check_rewards(loaded.dataset)
     return loaded
+
+
+def check_rewards(data: Dataset) -> None:
+    """Raise `InputError` where rewards cannot be computed: they need performances, and a preference of every user."""
+    if data.outcomes["performance"].isna().all():
+        raise InputError(f"{data.name}: expected performances in table 'outcomes', got none; score the answers first")
+    personas = data.users.loc[data.users["preference"].isna(), "user_id"].tolist()
+    if personas:
+        raise InputError(
+            f"{data.name}: expected a preference in [0, 1] of every user for users.strategy multi_cost_efficiency, got "
+            f"none for {len(personas)} of {len(data.users)}, the first being {personas[0]!r}; add a column 'preference'"
+        )
 
 
 def describe(loaded: LoadedData) -> str:
@@ -183,10 +217,11 @@ def prepare_folder(folder: Path) -> Path:
     """Make the run's folder and take away what an earlier run left, so that nothing old can look like a result."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in ("metrics.json", "metrics.partial.json", "report.html", "report.md"):
+        for name in RESULT_FILES:
             (folder / name).unlink(missing_ok=True)
         for name in ("plots", "router"):
-            shutil.rmtree(folder / name, ignore_errors=True)
+            if (folder / name).exists():
+                shutil.rmtree(folder / name)
         (folder / "log.txt").write_text("", encoding="utf-8")
     except OSError as err:
         raise InputError(

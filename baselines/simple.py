@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from graph.policy import OutcomePolicy, Policy
-from graph.preference import Preferences
+from graph.preference import GRID, Preferences
 from graph.records import Queries, RoutingData
 
 
@@ -93,7 +93,12 @@ class BestSinglePolicy(ConstantPolicy):
         # One answer for all: the population's. Expected utility is linear in the preference, so the mean suffices.
         each = Preferences.fit(train)
         mean = float(each.mean(train.user_ids).mean()) if train.user_ids else 0.5
-        return Preferences({}, dict.fromkeys([*train.user_ids, ""], mean), each.temperature, each.prior)
+        # A belief with exactly this mean: shared between its two neighbours on the grid, and held of unknown users too.
+        below = min(int(np.searchsorted(GRID, mean, side="right")) - 1, len(GRID) - 2)
+        belief = np.zeros(len(GRID))
+        belief[below + 1] = (mean - GRID[below]) / (GRID[below + 1] - GRID[below])
+        belief[below] = 1 - belief[below + 1]
+        return Preferences({}, {}, each.temperature, belief)
 
 
 class CheapestPolicy(ConstantPolicy):
@@ -104,7 +109,8 @@ class CheapestPolicy(ConstantPolicy):
     def means_of(self, train: RoutingData) -> np.ndarray:
         cost = nan_mean(train.cost_usd)
         # A performance of zero for all, and the cost as a rank in [0, 1], for every preference alike.
-        rank = np.argsort(np.argsort(cost, kind="stable"), kind="stable") / max(len(cost), 1)
+        # Equal costs have equal ranks, so that a tie does not depend on the order of LLMs.
+        rank = np.unique(cost, return_inverse=True)[1] / max(len(cost), 1)
         return np.stack([-rank, rank], axis=1)
 
 

@@ -113,7 +113,7 @@ class Train(Section):
 
 
 class Evaluate(Section):
-    policies: tuple[PolicyName, ...] = (
+    policies: Annotated[tuple[PolicyName, ...], Field(min_length=1)] = (
         "graph",
         "oracle",
         "random",

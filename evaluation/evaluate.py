@@ -134,11 +134,12 @@ def _decisions(
 
 
 def _singles(test: RoutingData, rows: np.ndarray) -> pd.DataFrame:
+    # Means over the observed outcomes; NaN, without numpy's warning, for an LLM that has none on the test queries.
     return pd.DataFrame(
         {
             "llm_id": test.llm_ids,
-            "performance": np.nanmean(test.performance[rows], axis=0),
-            "cost": np.nanmean(test.cost[rows], axis=0),
-            "cost_usd": np.nanmean(test.cost_usd[rows], axis=0),
+            "performance": pd.DataFrame(test.performance[rows]).mean(),
+            "cost": pd.DataFrame(test.cost[rows]).mean(),
+            "cost_usd": pd.DataFrame(test.cost_usd[rows]).mean(),
         }
     )

@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 import torch
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_limits
 from torch_geometric.data import HeteroData
 
 from configs.schema import Graph
@@ -69,18 +70,33 @@ def build_graph(train: RoutingData, config: Graph, seed: int) -> HeteroData:
     _add_users(graph, train)
     graph.distance_scale = torch.ones(len(graph.blocks))
     graph.neighbours = min(config.neighbours, max(1, x.size(0) - 1))
-    itself = attach(graph, train.queries, leave_out=torch.arange(x.size(0)))
-    graph.distance_scale = itself.distance.mean(dim=0).clamp(min=1e-9)
-    itself = attach(graph, train.queries, leave_out=torch.arange(x.size(0)))
-    known = itself.task >= 0
-    rows = torch.arange(len(itself))
-    graph["query", "in", "task"].edge_index = torch.stack([rows[known], itself.task[known]])
+    own = attach(graph, train.queries, leave_out=torch.arange(x.size(0)))
+    graph.distance_scale = own.distance.mean(dim=0).clamp(min=1e-9)
+    known = own.task >= 0
+    rows = torch.arange(x.size(0))
+    graph["query", "in", "task"].edge_index = torch.stack([rows[known], own.task[known]])
     graph["query", "about", "topic"].edge_index = torch.stack(
-        [rows.repeat_interleave(itself.topic.size(1)), itself.topic.flatten()]
+        [rows.repeat_interleave(own.topic.size(1)), own.topic.flatten()]
     )
-    graph["query", "near", "query"].edge_index = itself.near
-    graph["query", "near", "query"].edge_attr = itself.distance
+    graph["query", "near", "query"].edge_index = own.near
+    graph["query", "near", "query"].edge_attr = own.distance / graph.distance_scale
     return graph
+
+
+def itself(graph: HeteroData) -> Attachment:
+    """Return the train queries attached to their own graph, none its own neighbour, from the edges of the graph."""
+    x = graph["query"].x
+    topic = graph["query", "about", "topic"].edge_index[1].view(len(x), -1)
+    near = graph["query", "near", "query"]
+    return Attachment(x, task_of(graph), topic, near.edge_index, near.edge_attr)
+
+
+def task_of(graph: HeteroData) -> torch.Tensor:
+    """Return (Q,) the task of each train query, −1 for none, from the `in` edges."""
+    query, task = graph["query", "in", "task"].edge_index
+    out = torch.full((graph["query"].x.size(0),), -1, dtype=torch.long, device=task.device)
+    out[query] = task
+    return out
 
 
 def attach(graph: HeteroData, queries: Queries, leave_out: torch.Tensor | None = None) -> Attachment:
@@ -99,20 +115,21 @@ def attach(graph: HeteroData, queries: Queries, leave_out: torch.Tensor | None =
 
 
 def _nearest(graph: HeteroData, x: torch.Tensor, leave_out: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    context, scale = graph["query"].x, graph.distance_scale
-    near, rows = [], torch.arange(len(x))
-    for batch in rows.split(1024):  # bounds the (batch, Q) matrix of distances
-        distance = torch.cdist(x[batch], context)
+    context, rows = graph["query"].x.split(graph.blocks, dim=1), torch.arange(len(x), device=x.device)
+    near, distances = [], []
+    for batch in rows.split(512):  # bounds the (batch, Q) matrices of distances
+        parts = zip(x[batch].split(graph.blocks, dim=1), context, strict=True)
+        squared = torch.stack([torch.cdist(new, old).square() for new, old in parts], dim=-1)
+        total = squared.sum(dim=-1)
         if leave_out is not None:
-            distance[torch.arange(len(batch)), leave_out[batch]] = torch.inf
-        near.append(distance.topk(graph.neighbours, largest=False).indices)
-    source = torch.cat(near).flatten() if near else torch.empty(0, dtype=torch.long)
-    target = rows.repeat_interleave(graph.neighbours).to(source.device)
-    parts = []
-    for old, new in zip(context.split(graph.blocks, dim=1), x.split(graph.blocks, dim=1), strict=True):
-        difference = old.index_select(0, source) - new.index_select(0, target)
-        parts.append(difference.square().sum(dim=1))
-    return torch.stack([source, target]), torch.stack(parts, dim=1) / scale
+            total[torch.arange(len(batch), device=x.device), leave_out[batch]] = torch.inf
+        nearest = total.topk(graph.neighbours, largest=False).indices
+        near.append(nearest)
+        distances.append(squared.gather(1, nearest[..., None].expand(-1, -1, squared.size(-1))))
+    if not near:
+        return torch.empty(2, 0, dtype=torch.long), x.new_zeros(0, len(context))
+    edges = torch.stack([torch.cat(near).flatten(), rows.repeat_interleave(graph.neighbours)])
+    return edges, torch.cat(distances).flatten(0, 1) / graph.distance_scale
 
 
 def _add_outcomes(graph: HeteroData, train: RoutingData) -> None:
@@ -157,7 +174,9 @@ def _add_topics(graph: HeteroData, x: torch.Tensor, sizes: tuple[int, ...], seed
     centroids, kept = [], []
     for number, size in enumerate(sizes):
         if size * 8 <= len(x):
-            kmeans = KMeans(size, n_init=1, max_iter=50, random_state=seed + number).fit(x.numpy())
+            # One thread: the products are small, and threads that wait for each other cost more than they bring.
+            with threadpool_limits(1):
+                kmeans = KMeans(size, n_init=1, max_iter=50, random_state=seed + number).fit(x.numpy())
             centroids.append(torch.from_numpy(kmeans.cluster_centers_.astype(np.float32)))
             kept.append(size)
     graph["topic"].x = torch.cat(centroids) if centroids else x.new_zeros(0, x.size(1))

@@ -11,9 +11,9 @@ import hashlib
 import logging
 import sqlite3
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 
@@ -21,10 +21,16 @@ from configs.errors import InputError
 
 LOG = logging.getLogger(__name__)
 WAIT_SECONDS = 60
+SILENT = 50  # fewer new texts than this take seconds, and nobody waits for a message
 TABLE = """CREATE TABLE IF NOT EXISTS vectors (
     text BLOB PRIMARY KEY, vector BLOB NOT NULL, checksum INTEGER NOT NULL
 )"""
 DAMAGED = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+# Files whose pages this process has checked. Checking reads all of a file, which may hold many times what is asked for;
+# what breaks later is found when it is read.
+_CHECKED: set[Path] = set()
+
+Result = TypeVar("Result")
 
 
 class QueryEncoder(Protocol):
@@ -79,7 +85,8 @@ class CachedEncoder:
         found = self._read(set(hashes))
         new = {digest: text for digest, text in zip(hashes, texts, strict=True) if digest not in found}
         if new:
-            LOG.info("%d of %d texts are not in %s; encoding them", len(new), len(set(hashes)), self.path)
+            if len(new) >= SILENT:
+                LOG.info("encoding %d new texts of %d", len(new), len(set(hashes)))
             digests, missing = list(new), list(new.values())
             for rows, vectors in self.encoder.batches(missing, progress):
                 batch = {digests[row]: vector for row, vector in zip(rows, vectors, strict=True)}
@@ -90,9 +97,9 @@ class CachedEncoder:
         return np.stack([found[digest] for digest in hashes])
 
     def _read(self, digests: set[bytes]) -> dict[bytes, np.ndarray]:
-        found: dict[bytes, np.ndarray] = {}
-        damaged = []
-        with self._open(check=True) as db:
+        def work(db: sqlite3.Connection) -> dict[bytes, np.ndarray]:
+            found: dict[bytes, np.ndarray] = {}
+            damaged = []
             for digest in digests:
                 row = db.execute("SELECT vector, checksum FROM vectors WHERE text = ?", (digest,)).fetchone()
                 if row is None:
@@ -105,36 +112,40 @@ class CachedEncoder:
             if damaged:
                 LOG.warning("%s: %d damaged vectors are thrown away and computed again", self.path, len(damaged))
                 db.executemany("DELETE FROM vectors WHERE text = ?", damaged)
-        return found
+            return found
+
+        return self._transaction(work)
 
     def _write(self, batch: dict[bytes, np.ndarray]) -> None:
         blobs = [(digest, np.asarray(vector, dtype="<f4").tobytes()) for digest, vector in batch.items()]
-        with self._open() as db:
-            db.executemany(
-                "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", [(d, blob, zlib.crc32(blob)) for d, blob in blobs]
-            )
+        rows = [(digest, blob, zlib.crc32(blob)) for digest, blob in blobs]
+        self._transaction(lambda db: db.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)", rows))
 
-    @contextlib.contextmanager
-    def _open(self, check: bool = False) -> Iterator[sqlite3.Connection]:
-        """Open the file for one transaction, made anew where it is absent or, seen by `check`, damaged."""
+    def _transaction(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Do `work` in one transaction; where the file is damaged, throw it away and do it in a new one."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             try:
-                db = _connect(self.path, check)
+                return _within(self.path, work)
             except sqlite3.DatabaseError as err:
                 if getattr(err, "sqlite_errorname", None) not in DAMAGED:
                     raise
                 LOG.warning("%s is damaged (%s); it is thrown away and its vectors are computed again", self.path, err)
                 self.path.unlink()
                 self.path.with_name(f"{self.path.name}-journal").unlink(missing_ok=True)
-                db = _connect(self.path, check)
-            with contextlib.closing(db), db:
-                yield db
+                return _within(self.path, work)
         except (sqlite3.Error, OSError) as err:
             raise InputError(
                 f"encoder.cache: expected a folder to keep vectors in, got {str(self.folder)!r}: {err}; "
                 "free or unlock it, or give --set encoder.cache=null"
             ) from err
+
+
+def _within(path: Path, work: Callable[[sqlite3.Connection], Result]) -> Result:
+    db = _connect(path, check=path.absolute() not in _CHECKED)
+    _CHECKED.add(path.absolute())
+    with contextlib.closing(db), db:
+        return work(db)
 
 
 def _connect(path: Path, check: bool) -> sqlite3.Connection:

@@ -18,7 +18,7 @@ from configs.schema import project_root
 from graph.device import resolve_device, resolve_dtype
 from graph.embedding_cache import CachedEncoder, QueryEncoder
 from graph.hashing_encoder import HashingEncoder, is_hashing
-from graph.model_source import OFFLINE_REMEDY, ModelSource, find_model
+from graph.model_source import OFFLINE_REMEDY, ModelSource, find_model, first_line
 
 LOG = logging.getLogger(__name__)
 
@@ -146,13 +146,17 @@ def load_transformer(source: ModelSource) -> tuple[Any, Any]:
     try:
         with _quiet():
             tokenizer = AutoTokenizer.from_pretrained(source.location, revision=source.revision)
+            # Safetensors only: other weight files are pickles, which run what is in them.
             model, info = AutoModel.from_pretrained(
-                source.location, revision=source.revision, dtype=torch.float32, output_loading_info=True
+                source.location,
+                revision=source.revision,
+                dtype=torch.float32,
+                output_loading_info=True,
+                use_safetensors=True,
             )
     except (OSError, ValueError, SafetensorError) as err:
-        first = str(err).strip().splitlines()[0]
         raise InputError(
-            f"{source.location}: expected a model and its tokenizer, got: {first}; {OFFLINE_REMEDY}"
+            f"{source.location}: expected a model and its tokenizer, got: {first_line(err)}; {OFFLINE_REMEDY}"
         ) from err
     # Without its files a tokenizer comes up with next to no words, and every text becomes a row of unknown tokens.
     if 2 * len(tokenizer) < model.config.vocab_size:

@@ -48,7 +48,8 @@ class QueryFeatures:
             self.boilerplate = Boilerplate().fit(task_ids, texts)
         if self.style:
             texts = self.strip(task_ids, texts)
-            vectorizer = _vectorizer(None, min_df=min(3, len(texts))).fit(_ends(texts))
+            # Rare n-grams are noise, but of a handful of texts they may be all there is.
+            vectorizer = _vectorizer(None, min_df=3 if len(texts) >= 30 else 1).fit(_ends(texts))
             self._ngrams = sorted(vectorizer.vocabulary_, key=vectorizer.vocabulary_.__getitem__)
             self._idf = vectorizer.idf_.astype(np.float32)
             weights = vectorizer.transform(_ends(texts))

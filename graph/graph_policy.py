@@ -10,7 +10,7 @@ import torch
 from torch_geometric.data import HeteroData
 
 from configs.schema import Graph, Train
-from graph.build import attach, build_graph
+from graph.build import attach, build_graph, itself
 from graph.device import resolve_device
 from graph.model import GraphModel
 from graph.policy import OutcomePolicy
@@ -58,13 +58,12 @@ class GraphPolicy(OutcomePolicy):
             Preferences.fit(train) if self.config.relations.user_query else Preferences.population_of(train)
         )
         graph = build_graph(train, self.config, self.seed).to(str(device))
-        itself = attach(graph, train.queries, leave_out=torch.arange(len(train.queries), device=device))
         model = GraphModel(len(graph.blocks), len(graph.topic_sizes), self.config).to(device)
         believed = self.preferences.mean(train.user_ids)
         self.training = train_model(
             model,
             graph,
-            itself,
+            itself(graph),
             supervision(train, graph.usd_scale, believed, device),
             attach(graph, validation.queries),
             supervision(validation, graph.usd_scale, believed, device),
@@ -96,7 +95,7 @@ class GraphPolicy(OutcomePolicy):
     def nearest(self, queries: Queries, count: int) -> np.ndarray:
         """Return (N, count) rows of the nearest train queries, nearest first."""
         target = attach(self.graph, queries)
-        return target.near[0].view(len(target), -1)[:, :count].numpy()
+        return target.near[0].view(len(target), self.graph.neighbours)[:, :count].numpy()
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         user_settings, user_arrays = self.preferences.state()

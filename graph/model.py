@@ -20,7 +20,7 @@ from torch_geometric.nn import MessagePassing
 from torch_geometric.utils import softmax
 
 from configs.schema import Graph
-from graph.build import CHANNELS, Attachment, observations
+from graph.build import CHANNELS, Attachment, observations, task_of
 
 NUM_CHANNELS = len(CHANNELS)
 
@@ -183,7 +183,7 @@ class GraphModel(nn.Module):
         left = (outcome - mean) * known
         prediction = mean.expand(len(target), -1, -1)
         if self.task is not None and graph["task"].x.size(0):
-            own, found = self.task(self._split(left, known), _task_of(graph), target.task, graph["task"].x.size(0))
+            own, found = self.task(self._split(left, known), task_of(graph), target.task, graph["task"].x.size(0))
             left, prediction = (left - own) * known, prediction + found
         if len(self.topics):
             own, found = self._topics(graph, self._split(left, known), target)
@@ -210,11 +210,3 @@ class GraphModel(nn.Module):
         own = sum(weight * part[0] for weight, part in zip(weights, parts, strict=True))
         found = sum(weight * part[1] for weight, part in zip(weights, parts, strict=True))
         return own, found
-
-
-def _task_of(graph: HeteroData) -> Tensor:
-    """Return (Q,) the task of each train query, −1 for none, from the `in` edges."""
-    query, task = graph["query", "in", "task"].edge_index
-    out = torch.full((graph["query"].x.size(0),), -1, dtype=torch.long, device=task.device)
-    out[query] = task
-    return out

@@ -101,8 +101,15 @@ def _hub_source(model: str, revision: str | None) -> ModelSource:
     try:
         path = cached_file(model, "config.json", revision=revision)
     except OSError as err:
-        first = str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
-        raise InputError(f"encoder.model: expected to download {model!r}, got: {first}; {OFFLINE_REMEDY}") from err
+        raise InputError(
+            f"encoder.model: expected to download {model!r}, got: {first_line(err)}; {OFFLINE_REMEDY}"
+        ) from err
     # A branch moves; the commit it stands for now is what is loaded and what the cached vectors belong to.
     commit = Path(str(path)).parent.name
     return ModelSource(model, commit, f"hub:{model}@{commit}", None)
+
+
+def first_line(err: Exception) -> str:
+    """Return the first line of an error's message, or its type where it has none."""
+    lines = str(err).strip().splitlines()
+    return lines[0] if lines else type(err).__name__

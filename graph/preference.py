@@ -42,7 +42,8 @@ class Preferences:
         """Choose the choice noise by marginal likelihood, then the population prior by expectation-maximisation."""
         values = train.users["preference"].to_numpy(dtype=float)
         stated = {user: float(value) for user, value in zip(train.user_ids, values, strict=True) if np.isfinite(value)}
-        known = [user for user in train.user_ids if user in set(train.interactions["user_id"])]
+        active = set(train.interactions["user_id"])
+        known = [user for user in train.user_ids if user in active]
         flat = np.full(len(GRID), 1 / len(GRID))
         fits = []
         for temperature in TEMPERATURES:
@@ -118,7 +119,8 @@ def interaction_messages(data: RoutingData, interactions: pd.DataFrame, temperat
     # (queries, LLMs, grid)
     utility = performance[used][..., None] * GRID - cost[used][..., None] * (1 - GRID)
     logits = np.where(np.isfinite(utility), utility / temperature, -np.inf)
-    log_norm = np.logaddexp.reduce(logits, axis=1)
+    top = logits.max(axis=1, keepdims=True)
+    log_norm = top[:, 0] + np.log(np.exp(logits - top).sum(axis=1))
     messages[usable] = logits[inverse, columns[usable]] - log_norm[inverse]
     reward = interactions["reward"].to_numpy(dtype=float)
     rated = usable & np.isfinite(reward)

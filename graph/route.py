@@ -32,8 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         router = Router.load(options.router, device="cpu")
         if options.batch is not None:
             for decision in _batch(router, options):
-                sys.stdout.write(json.dumps(dataclasses.asdict(decision), ensure_ascii=False) + "\n")
-                sys.stdout.flush()
+                _write(json.dumps(dataclasses.asdict(decision), ensure_ascii=False))
         else:
             if not (options.question or "").strip():
                 raise InputError(
@@ -41,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 )
             decision = router.route(options.question, options.user, options.task, options.preference)
             as_json = json.dumps(dataclasses.asdict(decision), indent=1, ensure_ascii=False)
-            sys.stdout.write((as_json if options.json else as_text(decision, router.about)) + "\n")
+            _write(as_json if options.json else as_text(decision, router.about))
     except InputError as err:
         sys.stderr.write(f"error: {err}\n")
         return 2
@@ -51,6 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _write(text: str) -> None:
+    # Half a character (a lone surrogate) cannot be written; replaced it is JSON's own escape of it.
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+    sys.stdout.flush()
 
 
 def as_text(decision: Decision, about: dict[str, object]) -> str:
@@ -135,7 +140,8 @@ def _json_request(line: str, path: str, number: int, base: Request) -> Request:
     for name, value in values.items():
         if name not in known:
             raise InputError(f"{where}: expected the keys {', '.join(known)}, got {name!r}; remove it")
-        right = isinstance(value, int | float) if name == "preference" else isinstance(value, str)
+        number_given = isinstance(value, int | float) and not isinstance(value, bool)
+        right = number_given if name == "preference" else isinstance(value, str)
         if not right and value is not None:
             kind = "a number" if name == "preference" else "a text"
             raise InputError(f"{where}: expected {kind} as {name!r}, got {value!r}; mend it")

@@ -88,7 +88,7 @@ class Router:
             source = "stated" if stated[row] is not None else self.policy.preferences.source(user)
             decisions.append(
                 self._decision(
-                    (user, queries[row], tasks[row], given[row] is None), scores[row], values[row],
+                    (user, queries[row], tasks[row], not given[row]), scores[row], values[row],
                     (alphas[row], source), near[row][:NUM_NEAREST],
                 )
             )  # fmt: skip

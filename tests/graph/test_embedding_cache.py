@@ -13,6 +13,7 @@ import pytest
 
 from configs.errors import InputError
 from configs.schema import project_root
+from graph import embedding_cache
 from graph.embedding_cache import CachedEncoder
 from graph.hashing_encoder import HashingEncoder
 
@@ -124,6 +125,32 @@ def test_a_damaged_row_is_computed_again_with_a_warning(
         np.testing.assert_array_equal(CachedEncoder(inner, tmp_path).encode(["a", "b"]), expected)
     assert len(inner.asked) == 1
     assert "1 damaged" in caplog.text
+
+
+def test_a_file_is_checked_as_a_whole_once_per_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checks: list[bool] = []
+    connect = embedding_cache._connect
+
+    def recorded(path: Path, check: bool) -> sqlite3.Connection:
+        checks.append(check)
+        return connect(path, check)
+
+    monkeypatch.setattr(embedding_cache, "_connect", recorded)
+    for folder in ("a", "b"):
+        for _ in range(2):
+            CachedEncoder(Counting(), tmp_path / folder).encode(["x", "y"])
+    # Of each folder: read, write, read.
+    assert checks == [True, False, False] * 2
+
+
+def test_many_new_texts_are_announced_without_a_path_and_few_are_not(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        CachedEncoder(Counting(), tmp_path).encode([f"text {i}" for i in range(49)])
+        assert caplog.messages == []
+        CachedEncoder(Counting(), tmp_path).encode([f"text {i}" for i in range(99)])
+    assert caplog.messages == ["encoding 50 new texts of 99"]
 
 
 def test_a_folder_that_cannot_be_made_is_an_input_error(tmp_path: Path) -> None:

@@ -188,6 +188,28 @@ def test_damaged_models_are_refused(tiny: Path, tmp_path: Path, damage: str) -> 
     assert "\n" not in str(error.value)
 
 
+def test_pickled_weights_are_not_read(tiny: Path, tmp_path: Path) -> None:
+    from transformers import AutoModel
+
+    folder = tmp_path / "model"
+    shutil.copytree(tiny, folder)
+    torch.save(AutoModel.from_pretrained(tiny).state_dict(), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(InputError, match="safetensors"):
+        encoder(folder).encode(["w1"])
+
+
+def test_an_error_without_a_message_is_named_by_its_type(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers import AutoTokenizer
+
+    def failing(*_: Any, **__: Any) -> None:
+        raise OSError
+
+    monkeypatch.setattr(AutoTokenizer, "from_pretrained", failing)
+    with pytest.raises(InputError, match="expected a model and its tokenizer, got: OSError;"):
+        encoder(tiny).encode(["w1"])
+
+
 def test_an_absent_pooler_is_fine(tiny: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 

@@ -1,0 +1,97 @@
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configs.schema import Users
+from data_processing.users import make_users, simulate_interactions
+
+CELL = st.one_of(
+    st.none(), st.tuples(st.integers(0, 4), st.integers(0, 4)).map(lambda pair: (pair[0] / 4, pair[1] / 4))
+)
+WORLDS = st.integers(1, 4).flatmap(
+    lambda width: st.lists(st.lists(CELL, min_size=width, max_size=width), min_size=1, max_size=8)
+)
+ALPHAS = st.lists(st.integers(0, 10).map(lambda n: n / 10), min_size=1, max_size=3)
+
+
+def unpack(rows: list) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
+    cells = np.array([[(np.nan, np.nan) if cell is None else cell for cell in row] for row in rows], dtype=float)
+    return cells[..., 0], cells[..., 1], [f"q{i}" for i in range(len(rows))], [f"m{i}" for i in range(len(rows[0]))]
+
+
+def simulate(rows: list, config: Users, seed: int = 0) -> pd.DataFrame:
+    performance, cost, queries, llms = unpack(rows)
+    return simulate_interactions(make_users(config), queries, llms, performance, cost, config, seed)
+
+
+@settings(max_examples=120, deadline=None)
+@given(WORLDS, ALPHAS)
+def test_users_choose_the_best_observed_answer_and_of_equal_ones_the_cheaper(rows: list, alphas: list[float]) -> None:
+    config = Users(preferences=tuple(alphas))
+    made = simulate(rows, config)
+    preference = dict(zip(make_users(config)["user_id"], alphas, strict=True))
+    answered = {f"q{i}" for i, row in enumerate(rows) if any(cell is not None for cell in row)}
+    assert set(zip(made["user_id"], made["query_id"], strict=True)) == {(u, q) for u in preference for q in answered}
+    for choice in made.itertuples():
+        row, alpha = rows[int(choice.query_id[1:])], preference[choice.user_id]
+        rewards = {i: alpha * cell[0] - (1 - alpha) * cell[1] for i, cell in enumerate(row) if cell is not None}
+        picked = int(choice.llm_id[1:])
+        assert choice.reward == pytest.approx(rewards[picked])
+        assert rewards[picked] == pytest.approx(max(rewards.values()), abs=2e-6)
+        tied = [row[i][1] for i, value in rewards.items() if value == pytest.approx(max(rewards.values()), abs=1e-12)]
+        assert row[picked][1] == min(tied)
+
+
+@settings(max_examples=40, deadline=None)
+@given(WORLDS, st.integers(1, 10), st.integers(0, 50))
+def test_interactions_per_user_are_distinct_queries_drawn_from_the_seed(rows: list, number: int, seed: int) -> None:
+    config = Users(preferences=(0.3, 0.9), interactions_per_user=number)
+    made = simulate(rows, config, seed)
+    answered = sum(any(cell is not None for cell in row) for row in rows)
+    for user in ("user_1", "user_2"):
+        mine = made.loc[made["user_id"] == user, "query_id"]
+        assert len(mine) == mine.nunique() == min(number, answered)
+    pd.testing.assert_frame_equal(made, simulate(rows, config, seed))
+
+
+def test_draws_differ_between_users_and_seeds() -> None:
+    rows = [[(0.5, 0.5)]] * 40
+    config = Users(preferences=(0.5, 0.5), interactions_per_user=8)
+    drawn = [frozenset(simulate(rows, config, s).groupby("user_id")["query_id"].get_group(u))
+             for s in (0, 1) for u in ("user_1", "user_2")]  # fmt: skip
+    assert len(set(drawn)) == 4
+
+
+def test_one_query_and_one_llm() -> None:
+    made = simulate([[(1.0, 0.25)]], Users(preferences=(0.5,)))
+    assert made[["user_id", "query_id", "llm_id", "reward"]].to_numpy().tolist() == [["user_1", "q0", "m0", 0.375]]
+
+
+def test_no_outcome_at_all_gives_no_interaction() -> None:
+    made = simulate([[None, None]], Users())
+    assert made.empty
+    assert list(made.columns) == ["user_id", "query_id", "llm_id", "reward", "judge_reply"]
+
+
+def test_feedback_by_choice_does_not_tell_the_reward() -> None:
+    rows = [[(1.0, 1.0), (0.5, 0.0)]] * 3
+    told, chosen = (simulate(rows, Users(preferences=(0.2, 1.0), feedback=kind)) for kind in ("reward", "choice"))
+    assert chosen["reward"].isna().all()
+    assert told["reward"].notna().all()
+    pd.testing.assert_frame_equal(told.drop(columns="reward"), chosen.drop(columns="reward"))
+
+
+def test_ids_of_users_tell_nothing_of_their_preference_and_sort_as_they_count() -> None:
+    users = make_users(Users(preferences=tuple([0.9, 0.1] * 6)))
+    assert users["user_id"].tolist() == [f"user_{n:02d}" for n in range(1, 13)] == sorted(users["user_id"])
+    assert users["preference"].tolist() == [0.9, 0.1] * 6
+    assert set(users["kind"]) == {"preference"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_equally_good_answers_the_cheaper_is_taken_in_any_order(order: int) -> None:
+    rows = [[(1.0, 1.0), (0.75, 0.75), (0.25, 0.25), (0.5, 0.5)][::order]]
+    made = simulate(rows, Users(preferences=(0.5,)))
+    assert rows[0][int(made["llm_id"].iloc[0][1:])] == (0.25, 0.25)

@@ -1,0 +1,95 @@
+"""Every policy through the same checks; see `tests.contract`."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from baselines import BASELINES
+from baselines.oracle import OraclePolicy
+from configs.schema import Config, Encoder, Graph, Train
+from data_processing.simulated import build_world
+from data_processing.splits import split_queries
+from data_processing.tables import Dataset
+from data_processing.users import make_users
+from evaluation.evaluate import make_policy
+from graph.encoder import make_encoder
+from graph.graph_policy import GraphPolicy
+from graph.policy import Policy
+from graph.routing_data import PreparedData, prepare
+from tests.contract import check_order, check_policy, check_worlds, make_world
+
+PREFERENCE = {"user_1": 0.2, "user_2": 0.6, "user_3": 1.0}
+EVERY = [*BASELINES, "graph", "oracle"]
+# Their random initial weights, clusters and mini-batches belong to places: see `check_policy`.
+BY_PLACE = {"graph", "mlp", "factorization"}
+
+
+def maker(name: str, seed: int = 0) -> Callable[[], Policy]:
+    if name == "oracle":
+        return lambda: OraclePolicy(PREFERENCE)
+    if name == "graph":
+        return lambda: GraphPolicy(Graph(topics=(2, 3), neighbours=5), Train(epochs=3), seed)
+    return lambda: BASELINES[name](seed)
+
+
+def test_every_policy_of_the_configuration_is_checked() -> None:
+    assert set(EVERY) == set(Config().evaluate.policies)
+    for name in EVERY:
+        assert maker(name)().name == name
+    assert make_policy("graph", Config(), 3, False).seed == 3
+    assert make_policy("random", Config(), 3, False).seed == 3
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_contract(name: str) -> None:
+    check_policy(maker(name), *make_world(), hindsight=name == "oracle", reorder=name not in BY_PLACE)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_worlds_with_little_in_them(name: str) -> None:
+    check_worlds(maker(name), hindsight=name == "oracle")
+
+
+def test_the_untrained_graph_does_not_know_places() -> None:
+    # Folds and clusters are drawn by place; all else in the graph must not be.
+    check_order(lambda: GraphPolicy(Graph(topics=(), neighbours=5), Train(epochs=0)), *make_world())
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_the_order_of_tables_changes_nothing(name: str) -> None:
+    config = Config(
+        encoder=Encoder(model="hashing:64", cache=None, style=False),
+        graph=Graph(topics=(2,), neighbours=5),
+        train=Train(epochs=2),
+    )
+    preference: dict[str, float] = {}
+    scores = []
+    for order in (None, 1):
+        prepared = _prepared(config, order)
+        users = sorted(prepared.true_users["user_id"])
+        preference = dict(zip(prepared.true_users["user_id"], prepared.true_users["preference"], strict=True))
+        if name == "oracle":
+            policy = OraclePolicy(preference).fit(prepared.test, prepared.test)
+        else:
+            policy = make_policy(name, config, 0, False).fit(prepared.train, prepared.validation)
+        place = np.argsort(policy.llm_ids)
+        rows = np.argsort(prepared.test.queries.query_ids)
+        scores.append(policy.grid(prepared.test.queries.take(rows), users)[..., place])
+    np.testing.assert_allclose(scores[0], scores[1], rtol=0, atol=1e-5)
+
+
+def _prepared(config: Config, order: int | None) -> PreparedData:
+    world = build_world(40, 4, 0)
+    dataset = dataclasses.replace(world, users=make_users(config.users))
+    if order is not None:
+        dataset = _shuffled(dataset, order)
+    splits = split_queries(dataset.queries, config.data.split, 0)
+    return prepare(dataset, splits, config, make_encoder(config.encoder, "cpu"), 0)
+
+
+def _shuffled(dataset: Dataset, seed: int) -> Dataset:
+    tables = {name: table.sample(frac=1, random_state=seed).reset_index(drop=True)
+              for name, table in dataset.tables().items()}  # fmt: skip
+    return dataclasses.replace(dataset, **tables)
