@@ -102,19 +102,19 @@ class NeighbourLevel(MessagePassing):
 class LlmLevel(nn.Module):
     """The mean outcome of each LLM, shrunk towards the LLMs like it: of its family, of like price."""
 
-    def __init__(self) -> None:
+    def __init__(self, alike: bool = True) -> None:
         super().__init__()
         self.log_kappa = nn.Parameter(torch.ones(NUM_CHANNELS))
-        self.likeness = nn.Parameter(torch.ones(3))
+        self.likeness = nn.Parameter(torch.ones(3)) if alike else None
 
-    def forward(self, outcome: Tensor, known: Tensor, like: Tensor | None, likeness: Tensor | None) -> Tensor:
-        """Return (L, C) from `outcome` (Q, L, C) and `known` (Q, L, 1)."""
+    def forward(self, outcome: Tensor, known: Tensor, like: Tensor, likeness: Tensor) -> Tensor:
+        """Return (L, C) from `outcome` (Q, L, C), `known` (Q, L, 1) and the edges LLM → LLM with their (E, 3)."""
         total, count = (outcome * known).sum(dim=0), known.sum(dim=0)
         seen = (count > 0).to(total)
         mean = total / count.clamp(min=1)
         overall = (mean * seen).sum(dim=0) / seen.sum().clamp(min=1)
         prior = overall.expand_as(mean)
-        if like is not None and likeness is not None and like.size(1):
+        if self.likeness is not None and like.size(1):
             source, target = like
             logit = (likeness * F.softplus(self.likeness)).sum(dim=1)
             logit = logit.masked_fill(seen[source, 0] == 0, -1e4)
@@ -162,7 +162,7 @@ class GraphModel(nn.Module):
         self.config = config
         relations = config.relations
         self.log_common = nn.Parameter(torch.zeros(NUM_CHANNELS))
-        self.llm = LlmLevel()
+        self.llm = LlmLevel(relations.llm_llm)
         self.task = GroupLevel() if relations.query_task else None
         resolutions = num_resolutions if relations.query_topic else 0
         self.topics = nn.ModuleList(GroupLevel(16.0) for _ in range(resolutions))
@@ -178,8 +178,8 @@ class GraphModel(nn.Module):
         outcome, known = observations(graph)
         if visible is not None:
             known = known * visible[:, None, None]
-        like = graph["llm", "like", "llm"] if self.config.relations.llm_llm else None
-        mean = self.llm(outcome, known, like.edge_index if like else None, like.edge_attr if like else None)
+        like = graph["llm", "like", "llm"]
+        mean = self.llm(outcome, known, like.edge_index, like.edge_attr)
         left = (outcome - mean) * known
         prediction = mean.expand(len(target), -1, -1)
         if self.task is not None and graph["task"].x.size(0):

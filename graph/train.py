@@ -75,7 +75,8 @@ def mean_reward(prediction: Tensor, truth: Supervision) -> float:
     utility = alpha * prediction[..., 0] - (1 - alpha) * prediction[..., 1]
     choice = utility.masked_fill(hidden, -torch.inf).argmax(dim=-1, keepdim=True)
     reward = alpha * truth.outcome[..., 0] - (1 - alpha) * truth.outcome[..., 1]
-    return float(reward.gather(2, choice).mean())
+    answered = ~hidden.all(dim=-1)
+    return float(reward.gather(2, choice)[:, answered].mean())
 
 
 def train_model(

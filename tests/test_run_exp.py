@@ -355,6 +355,7 @@ BAD_DATA: dict[str, tuple[Callable[[], str], str]] = {
         r"interactions\.csv.*row 1 has 'w'",
     ),
     "an empty split": (long_file(lambda: log(3)), "data.split: expected at least one .* got none of 3 queries"),
+    "performance nan": (cell("performance", "nan"), r"mine\.csv.*'performance', row 8 has 'nan'"),
     "infinite performance": (cell("performance", "inf"), r"mine\.csv.*'performance', row 8 has 'inf'"),
     "performance above 1": (cell("performance", "1.5"), r"mine\.csv.*'performance', row 8 has '1.5'"),
     "performance in words": (cell("performance", "good"), r"mine\.csv.*'performance', row 8 has 'good'"),
@@ -451,7 +452,7 @@ def test_an_output_folder_that_cannot_be_made(run: Run, capsys: pytest.CaptureFi
 
 def test_a_performance_that_is_missing_here_and_there_is_counted_not_hidden(run: Run) -> None:
     rows = log(40)
-    rows[7]["performance"] = "nan"
+    rows[7]["performance"] = ""
     write_csv(Path("mine.csv"), rows)
     code, folder = run("data.source=tables", "data.path=mine.csv")
     assert code == 0

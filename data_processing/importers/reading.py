@@ -167,10 +167,11 @@ def numbers(
 ) -> pd.Series:
     """Return the column as float64, blank cells as NaN; text, infinities and values outside [low, high] raise.
 
-    `blank=False` refuses blank cells and NaN too.
+    A missing value of a typed table (None, NaN in Parquet) is blank. The written word "nan" is not: it comes from a
+    computation that failed, not from a cell that was left empty. `blank=False` refuses blank cells too.
     """
-    text = values.map(lambda value: "" if value is None else str(value).strip())
-    empty = text.str.lower().isin(["", "nan", "none", "<na>"])
+    text = values.map(lambda value: str(value).strip() if isinstance(value, str) or not pd.isna(value) else "")
+    empty = text == ""
     parsed = pd.to_numeric(text.where(~empty), errors="coerce").astype("float64")
     slack = UNIT_TOLERANCE if np.isfinite(high) else 0.0
     wrong = parsed.isna() & ~empty | np.isinf(parsed) | (parsed < low - slack) | (parsed > high + slack)

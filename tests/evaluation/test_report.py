@@ -1,5 +1,4 @@
 import dataclasses
-import json
 import re
 from html.parser import HTMLParser
 
@@ -69,7 +68,7 @@ def run(tmp_path_factory):
 
 
 def test_everything_is_written(run):
-    _, metrics, folder = run
+    _, _, folder = run
     files = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     tables = {"policies.csv", "per_user.csv", "per_task.csv", "decisions.parquet"}
     assert files == tables | {"report.md", "report.html"} | {f"plots/{name}.png" for name in PLOTS}

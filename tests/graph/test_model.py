@@ -124,7 +124,7 @@ def test_neighbour_level_equals_its_slow_twin() -> None:
 @torch.no_grad()
 @pytest.mark.parametrize("alike", [True, False])
 def test_llm_level_equals_its_slow_twin(alike: bool) -> None:
-    level = randomised(LlmLevel())
+    level = randomised(LlmLevel(alike))
     generator = torch.Generator().manual_seed(3)
     outcome = torch.rand(Q, L, C, generator=generator)
     known = (torch.rand(Q, L, 1, generator=generator) < 0.5).float()
@@ -132,7 +132,7 @@ def test_llm_level_equals_its_slow_twin(alike: bool) -> None:
     pairs = [(s, t) for s in range(L) for t in range(L) if s != t]
     likeness = torch.randn(len(pairs), 3, generator=generator)
     edges = torch.tensor(pairs).T
-    found = level(outcome, known, edges if alike else None, likeness if alike else None)
+    found = level(outcome, known, edges, likeness)
     mean = torch.zeros(L, C)
     for llm in range(L):
         rows = [q for q in range(Q) if known[q, llm]]

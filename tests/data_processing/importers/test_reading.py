@@ -46,10 +46,12 @@ def test_a_row_of_another_length_is_named(row: str, tmp_path: Path) -> None:
 
 
 def test_numbers_keep_blanks_and_allow_a_rounding_error() -> None:
-    values = pd.Series(["0.25", " 1 ", "", "nan", None, 1 + 1e-12], dtype=object)
+    values = pd.Series(["0.25", " 1 ", "", float("nan"), None, 1 + 1e-12], dtype=object)
     assert numbers(values, HERE, "p", high=1.0).fillna(-1).tolist() == [0.25, 1, -1, -1, -1, 1]
     with pytest.raises(InputError, match=r"x\.csv.*'p', row 3"):
         numbers(values, HERE, "p", high=1.0, blank=False)
+    with pytest.raises(InputError, match=r"x\.csv.*'p', row 2 has 'nan'"):
+        numbers(pd.Series(["0.25", "nan"], dtype=object), HERE, "p", high=1.0)
 
 
 def test_bools_and_texts() -> None:
