@@ -110,6 +110,7 @@ class Train(Section):
     learning_rate: PositiveFloat = 0.1
     outcome_weight: Annotated[float, Field(gt=0)] = 0.05
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: PositiveInt = 1
 
 
 class Evaluate(Section):

@@ -13,6 +13,7 @@ from baselines.oracle import OraclePolicy
 from configs.errors import InputError
 from configs.schema import Config
 from evaluation.results import HISTORY_COLUMNS, RepeatResult
+from graph.device import limited_threads
 from graph.graph_policy import GraphPolicy
 from graph.metrics import is_best
 from graph.policy import OutcomePolicy, Policy, utility
@@ -42,7 +43,8 @@ def fit_policies(prepared: PreparedData, config: Config, seed: int, progress: bo
         if name == OraclePolicy.name:
             continue
         start = time.perf_counter()
-        policy = make_policy(name, config, seed, progress).fit(prepared.train, prepared.validation)
+        with limited_threads(config.train.threads):
+            policy = make_policy(name, config, seed, progress).fit(prepared.train, prepared.validation)
         fitted[name] = Fitted(policy, time.perf_counter() - start)
     return fitted
 
@@ -67,7 +69,8 @@ def evaluate(prepared: PreparedData, fitted: dict[str, Fitted], config: Config, 
     for name in config.evaluate.policies:
         policy = policies[name]
         start = time.perf_counter()
-        scores = policy.grid(test.queries.take(rows), list(prepared.true_users["user_id"]))
+        with limited_threads(config.train.threads):
+            scores = policy.grid(test.queries.take(rows), list(prepared.true_users["user_id"]))
         seconds = time.perf_counter() - start
         decisions.append(_decisions(name, policy, scores, truth, prepared, rows))
         fit_seconds = fitted[name].fit_seconds if name in fitted else 0.0

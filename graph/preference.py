@@ -18,6 +18,7 @@ from graph.records import RoutingData
 GRID = np.linspace(0.0, 1.0, 41)
 TEMPERATURES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 REWARD_STD = 0.02
+MAX_FOR_TEMPERATURE = 3_000  # interactions: one number does not need more, and every policy infers it
 # Half of the prior stays flat, so that a new user between the known ones is not pulled onto one of them.
 FLAT_SHARE = 0.5
 
@@ -45,12 +46,14 @@ class Preferences:
         active = set(train.interactions["user_id"])
         known = [user for user in train.user_ids if user in active]
         flat = np.full(len(GRID), 1 / len(GRID))
+        sample = train.interactions.iloc[:: 1 + len(train.interactions) // MAX_FOR_TEMPERATURE]
         fits = []
         for temperature in TEMPERATURES:
-            messages = interaction_messages(train, train.interactions, temperature)
-            sums = _sum_by_user(train.interactions, messages, known)
-            fits.append((sum(float(np.logaddexp.reduce(s + np.log(flat))) for s in sums.values()), temperature, sums))
-        _, temperature, sums = max(fits, key=lambda fit: fit[0])
+            sums = _sum_by_user(sample, interaction_messages(train, sample, temperature), known)
+            fits.append((sum(float(np.logaddexp.reduce(s + np.log(flat))) for s in sums.values()), temperature))
+        temperature = max(fits)[1]
+        messages = interaction_messages(train, train.interactions, temperature)
+        sums = _sum_by_user(train.interactions, messages, known)
         preferences = cls(sums, stated, temperature, flat)
         preferences.prior = _population(preferences, flat)
         return preferences
