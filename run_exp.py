@@ -52,7 +52,7 @@ RESULT_FILES = (
 )
 EPILOG = """examples:
   python run_exp.py --config configs/default.yaml
-      two minutes offline: a simulated world, every baseline, a report in runs/default/report.html
+      offline, within a minute: a simulated world, every baseline, a report in runs/default/report.html
   ROUTER_DATASETS=/data python run_exp.py --config configs/routerbench.yaml --set evaluate.repeats=10
   python run_exp.py --config configs/default.yaml --set name=mine --set data.source=tables --set data.path=my.csv
 

@@ -99,14 +99,14 @@ class Relations(Section):
 
 class Graph(Section):
     relations: Relations = Relations()
-    topics: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(strict=False)] = (16, 24, 32, 48, 64)
+    topics: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(strict=False)] = (16, 32, 64)
     neighbours: PositiveInt = 48
 
 
 class Train(Section):
     epochs: Annotated[int, Field(ge=0)] = 40
     patience: PositiveInt = 15
-    folds: Annotated[int, Field(ge=2)] = 4
+    folds: Annotated[int, Field(ge=2)] = 3
     learning_rate: PositiveFloat = 0.1
     outcome_weight: Annotated[float, Field(gt=0)] = 0.05
     device: Literal["auto", "cpu", "cuda"] = "auto"

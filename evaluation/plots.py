@@ -214,7 +214,7 @@ def training(results: Results) -> Figure:
     axes[1].set_xlabel("epoch", color=INK)
     axes[1].xaxis.set_major_locator(MaxNLocator(integer=True))
     for ax in axes:
-        ax.legend(frameon=False, fontsize=9)
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=9)
     return figure
 
 
