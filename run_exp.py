@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {err}\n")
         return WRONG_INPUT
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted before the first repeat was finished: nothing to keep\n")
+        sys.stderr.write("interrupted: no result was finished, so there is none to keep\n")
         return INTERRUPTED
 
 

@@ -53,7 +53,7 @@ class RegressionPolicy(OutcomePolicy):
         for value in self.grid_values:
             arrays = self.learn(x, y, value)
             earned = self._reward(self.predict(arrays, held_out), validation)
-            if earned > best:
+            if earned > best or not self.arrays:
                 best, self.chosen, self.arrays = earned, value, arrays
         return self
 
@@ -77,7 +77,9 @@ class RegressionPolicy(OutcomePolicy):
         truth = utility(np.stack([data.performance, data.cost], axis=-1), alpha)
         believed = np.where(np.isfinite(truth), utility(self._shaped(flat), alpha), -np.inf)
         choice = believed.argmax(axis=-1)[..., None]
-        return float(np.nanmean(np.take_along_axis(truth, choice, axis=-1)))
+        earned = np.take_along_axis(truth, choice, axis=-1)
+        seen = np.isfinite(earned)
+        return float(earned[seen].mean()) if seen.any() else -np.inf
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings, arrays = self.preferences.state()

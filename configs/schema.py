@@ -131,6 +131,13 @@ class Evaluate(Section):
     repeats: PositiveInt = 1
     bootstrap: Annotated[int, Field(ge=0)] = 1000
 
+    @model_validator(mode="after")
+    def _each_policy_once(self) -> Evaluate:
+        twice = sorted({name for name in self.policies if self.policies.count(name) > 1})
+        if twice:
+            raise ValueError(f"policies must be named once each, got {twice[0]} more than once")
+        return self
+
 
 class Tracking(Section):
     progress: Literal["auto", "on", "off"] = "auto"

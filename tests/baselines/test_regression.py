@@ -145,3 +145,10 @@ def test_features_are_the_embedding_beside_a_one_hot_task() -> None:
     policy.tasks = ["a", "b"]
     asked = Queries(("1", "2", "3"), ("b", "a", "other"), ("", "", ""), np.array([[5.0], [6.0], [7.0]]))
     assert policy.features(asked).tolist() == [[5, 0, 1], [6, 1, 0], [7, 0, 0]]
+
+
+def test_validation_without_any_outcome_still_leaves_a_fitted_policy() -> None:
+    train, _ = make_world(hidden=0.0)
+    empty = dataclasses.replace(train, performance=train.performance * np.nan, cost=train.cost * np.nan)
+    policy = LinearPolicy().fit(train, empty)
+    assert np.isfinite(policy.scores(train.queries, [train.user_ids[0]] * len(train.queries))).all()
