@@ -147,10 +147,12 @@ class LinearLevel(nn.Module):
         for old, new, log_gain in zip(
             (x - middle).split(blocks, dim=1), (target - middle).split(blocks, dim=1), self.log_gain, strict=True
         ):
-            scaled = value * log_gain.exp()
-            state = torch.einsum("qd,qlc->dlc", old, scaled)
-            found = found + torch.einsum("nd,dlc->nlc", new, state)
-            own = own + torch.einsum("qd,dlc->qlc", old, state) - old.square().sum(dim=1)[:, None, None] * scaled
+            gain = log_gain.exp()
+            # Plain matrix products on (rows, LLMs × channels): einsum would copy its way to the same ones.
+            state = ((old.T @ value.flatten(1)).view(-1, *value.shape[1:]) * gain).flatten(1)
+            found = found + (new @ state).view(-1, *value.shape[1:])
+            itself = old.square().sum(dim=1)[:, None, None] * (value * gain)
+            own = own + (old @ state).view(value.shape) - itself
         return own[:, :-1] + own[:, -1:], found[:, :-1] + found[:, -1:]
 
 
