@@ -79,18 +79,25 @@ class GraphPolicy(OutcomePolicy):
         """Whether a Ctrl-C ended training early; the best checkpoint until then is in use."""
         return self.training is not None and self.training.interrupted
 
-    @torch.no_grad()
     def predictions(self, queries: Queries) -> np.ndarray:
         """Return (N, num_llms, 3): expected performance, scaled cost, and cost in dollars; clipped to their ranges."""
-        values = self.model(self.graph, attach(self.graph, queries)).numpy().astype(np.float64)
+        return self.in_range(self.raw_predictions(queries))
+
+    def outcomes(self, queries: Queries) -> np.ndarray:
+        # Not clipped: clipping would make ties of what the model can tell apart.
+        return self.raw_predictions(queries)[..., :2]
+
+    @torch.no_grad()
+    def raw_predictions(self, queries: Queries) -> np.ndarray:
+        """Return (N, num_llms, 3) as the model gives them; the last is the share of the highest cost in dollars."""
+        return self.model(self.graph, attach(self.graph, queries)).numpy().astype(np.float64)
+
+    def in_range(self, raw: np.ndarray) -> np.ndarray:
+        """Return raw predictions clipped to their ranges, the last in dollars."""
+        values = raw.copy()
         values[..., :2] = values[..., :2].clip(0.0, 1.0)
         values[..., 2] = values[..., 2].clip(min=0.0) * self.graph.usd_scale
         return values
-
-    @torch.no_grad()
-    def outcomes(self, queries: Queries) -> np.ndarray:
-        # Not clipped: clipping would make ties of what the model can tell apart.
-        return self.model(self.graph, attach(self.graph, queries)).numpy().astype(np.float64)[..., :2]
 
     def nearest(self, queries: Queries, count: int) -> np.ndarray:
         """Return (N, count) rows of the nearest train queries, nearest first."""

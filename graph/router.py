@@ -75,14 +75,15 @@ class Router:
         near = self.policy.nearest(batch, self.policy.graph.neighbours)
         tasks = [task or self._vote(rows) for task, rows in zip(given, near, strict=True)]
         batch = Queries(batch.query_ids, tuple(tasks), batch.texts, batch.embeddings, batch.blocks)
-        values = self.policy.predictions(batch)
+        raw = self.policy.raw_predictions(batch)
+        values = self.policy.in_range(raw)
         stated = [_checked(value) for value in preferences or [None] * len(queries)]
         alphas = [
             float(self.policy.preferences.mean([user])[0]) if alpha is None else alpha
             for user, alpha in zip(user_ids, stated, strict=True)
         ]
         # The utilities that rank are those of `Policy.scores`: not clipped.
-        scores = utility(self.policy.outcomes(batch), np.array(alphas)[:, None])
+        scores = utility(raw, np.array(alphas)[:, None])
         decisions = []
         for row, user in enumerate(user_ids):
             source = "stated" if stated[row] is not None else self.policy.preferences.source(user)
