@@ -25,7 +25,8 @@ def fields(model: type[pydantic.BaseModel], prefix: str = "") -> Iterator[tuple[
 
 def section_of(field: FieldInfo) -> type[pydantic.BaseModel] | None:
     """Return the model of a field that is a section (perhaps nullable), None for a plain field."""
-    for kind in (field.annotation, *typing.get_args(field.annotation)):
+    union = typing.get_origin(field.annotation) in (Union, types.UnionType)
+    for kind in (field.annotation, *(typing.get_args(field.annotation) if union else ())):
         if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
             return kind
     return None

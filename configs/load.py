@@ -33,16 +33,28 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     for override in overrides:
         _override(data, override)
     where = f"{path} with --set" if overrides else str(path)
-    try:
-        return Config.model_validate(_tuples(_expand(data, where, "")))
-    except pydantic.ValidationError as err:
-        problems = dict.fromkeys(_problem(error) for error in err.errors(include_url=False))
-        raise InputError(f"{where}: {'; '.join(problems)}") from err
+    return _validated(_expand(data, where, ""), where)
 
 
 def dump_config(config: Config) -> str:
     """Return the configuration as YAML with every key; `load_config` reads exactly the same back."""
     return dump_yaml(_escape(config.model_dump(mode="json")))
+
+
+def with_overrides(config: Config, overrides: Sequence[str], where: str) -> Config:
+    """Return `config` with `overrides` as `--set` takes them; `where` opens the error where one is wrong."""
+    data = config.model_dump(mode="json")
+    for override in overrides:
+        _override(data, override)
+    return _validated(data, where)
+
+
+def _validated(data: dict[str, Any], where: str) -> Config:
+    try:
+        return Config.model_validate(_tuples(data))
+    except pydantic.ValidationError as err:
+        problems = dict.fromkeys(_problem(error) for error in err.errors(include_url=False))
+        raise InputError(f"{where}: {'; '.join(problems)}") from err
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -70,11 +70,16 @@ class Data(Section):
 
 
 class Users(Section):
-    strategy: Literal["multi_cost_efficiency"] = "multi_cost_efficiency"
+    strategy: Literal["multi_cost_efficiency", "llm_as_judge"] = "multi_cost_efficiency"
     preferences: Annotated[tuple[Unit, ...], Field(min_length=1)] = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     interactions_per_user: PositiveInt | None = None
     feedback: Literal["reward", "choice"] = "reward"
     preference_stated: bool = False
+    personas: PositiveInt | None = None
+    personas_file: str | None = None
+    self_agreement: Share = 0.8
+    persona_seed: int = 0
+    shuffled: bool = False
 
 
 class Encoder(Section):
@@ -99,6 +104,7 @@ class Relations(Section):
 
 class Graph(Section):
     relations: Relations = Relations()
+    separate_heads: bool = True
     topics: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(strict=False)] = (16, 32, 64)
     neighbours: PositiveInt = 48
 
@@ -111,6 +117,30 @@ class Train(Section):
     outcome_weight: Annotated[float, Field(gt=0)] = 0.05
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt = 1
+
+
+class NewUsers(Section):
+    fraction: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    users: tuple[str, ...] = ()
+    shots: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 5, 20)
+
+
+class NewLlms(Section):
+    llms: tuple[str, ...] = ()
+    probes: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 20, 50, 200)
+
+
+class ThinLogs(Section):
+    observed_llms_per_query: tuple[PositiveInt | None, ...] = ()
+    interactions_per_user: tuple[PositiveInt | None, ...] = ()
+    policies: Annotated[tuple[PolicyName, ...], Field(min_length=1)] = ("graph", "knn", "linear", "factorization")
+
+
+class Variant(Section):
+    """One row of the ablation table: a name and the keys it changes, each as `--set` takes it."""
+
+    name: Annotated[str, Field(min_length=1)]
+    set: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Evaluate(Section):
@@ -130,6 +160,10 @@ class Evaluate(Section):
     )
     repeats: PositiveInt = 1
     bootstrap: Annotated[int, Field(ge=0)] = 1000
+    new_users: NewUsers = NewUsers()
+    new_llms: NewLlms = NewLlms()
+    thin_logs: ThinLogs = ThinLogs()
+    ablations: tuple[Variant, ...] = ()
 
     @model_validator(mode="after")
     def _each_policy_once(self) -> Evaluate:
