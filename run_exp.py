@@ -20,8 +20,10 @@ import pandas as pd
 
 from configs.errors import InputError
 from configs.load import dump_config, load_config
-from configs.schema import Config
+from configs.schema import Config, Users
 from data_processing.importers import LoadedData, load_source
+from data_processing.judge import RuleJudge
+from data_processing.personas import make_personas, persona_users
 from data_processing.simulated import build_world
 from data_processing.splits import split_queries
 from data_processing.tables import Dataset
@@ -88,6 +90,7 @@ def run(config: Config, folder: Path) -> int:
     # All splits at once: an empty one is found before anything is trained, not after hours of finished repeats.
     splits = [split_queries(loaded.dataset.queries, config.data.split, s, loaded.test_query_ids) for s in seeds]
     encoder = make_encoder(config.encoder, config.train.device)
+    judge = make_judge(loaded.dataset, config.users)
     LOG.info("%s", describe(loaded))
 
     repeats: list[RepeatResult] = []
@@ -96,7 +99,7 @@ def run(config: Config, folder: Path) -> int:
     interrupted = False
     try:
         for repeat, seed in enumerate(seeds):
-            prepared = prepare(loaded.dataset, splits[repeat], config, encoder, seed, progress)
+            prepared = prepare(loaded.dataset, splits[repeat], config, encoder, seed, progress, judge)
             fitted = fit_policies(prepared, config, seed, progress)
             repeats.append(evaluate(prepared, fitted, config, repeat))
             LOG.info("repeat %d of %d: %s", repeat + 1, config.evaluate.repeats, headline(repeats[-1]))
@@ -138,28 +141,48 @@ def check_seed(seed: int) -> None:
 
 
 def load_data(config: Config) -> LoadedData:
-    """Return the dataset of the configuration with its users."""
+    """Return the dataset of the configuration with its users, and refuse one that cannot be learnt from."""
     if config.data.source == "simulated":
         world = config.data.simulated
         loaded = LoadedData(build_world(world.queries, world.llms, world.seed), None)
     else:
         loaded = load_source(config.data)
     if loaded.dataset.users.empty:
-        dataset = dataclasses.replace(loaded.dataset, users=make_users(config.users))
-        loaded = LoadedData(dataset, loaded.test_query_ids)
-    check_rewards(loaded.dataset)
+        judged = config.users.strategy == "llm_as_judge"
+        users = persona_users(make_personas(config.users)) if judged else make_users(config.users)
+        loaded = LoadedData(dataclasses.replace(loaded.dataset, users=users), loaded.test_query_ids)
+    check_users(loaded.dataset, config.users.strategy)
     return loaded
 
 
-def check_rewards(data: Dataset) -> None:
-    """Raise `InputError` where rewards cannot be computed: they need performances, and a preference of every user."""
+def make_judge(data: Dataset, users: Users) -> RuleJudge | None:
+    """Return who chooses for the personas; None where users have preferences or the data bring what was chosen."""
+    if users.strategy != "llm_as_judge" or not data.interactions.empty:
+        return None
+    personas = make_personas(users)
+    if set(data.users["user_id"]) != {persona.user_id for persona in personas}:
+        raise InputError(
+            f"{data.name}: expected a table 'interactions' with what its users chose, got none; add it, or leave out the "
+            "table 'users' to have the personas of users.personas choose"
+        )
+    return RuleJudge.of(data, personas, users.self_agreement, users.persona_seed)
+
+
+def check_users(data: Dataset, strategy: str) -> None:
+    """Raise `InputError` where the data cannot serve the strategy: rewards need performances and preferences, judged
+    users are personas."""
     if data.outcomes["performance"].isna().all():
         raise InputError(f"{data.name}: expected performances in table 'outcomes', got none; score the answers first")
-    personas = data.users.loc[data.users["preference"].isna(), "user_id"].tolist()
-    if personas:
+    kind = "persona" if strategy == "llm_as_judge" else "preference"
+    other = data.users.loc[data.users["kind"] != kind, "user_id"].tolist()
+    if other:
+        remedy = {
+            "preference": "add a column 'preference', or set users.strategy to llm_as_judge where all are personas",
+            "persona": "make all of them personas, or set users.strategy to multi_cost_efficiency",
+        }[kind]
         raise InputError(
-            f"{data.name}: expected a preference in [0, 1] of every user for users.strategy multi_cost_efficiency, got "
-            f"none for {len(personas)} of {len(data.users)}, the first being {personas[0]!r}; add a column 'preference'"
+            f"{data.name}: expected users of kind {kind!r} for users.strategy {strategy}, got another kind for "
+            f"{len(other)} of {len(data.users)}, the first being {other[0]!r}; {remedy}"
         )
 
 
@@ -171,8 +194,9 @@ def describe(loaded: LoadedData) -> str:
 
 
 def headline(result: RepeatResult) -> str:
-    """Return the mean reward of each policy, best first."""
-    means = result.decisions.groupby("policy")["reward"].mean().sort_values(ascending=False)
+    """Return the mean reward of each policy (accuracy where users have none), best first."""
+    measure = "reward" if result.decisions["reward"].notna().any() else "best"
+    means = result.decisions.groupby("policy", observed=True)[measure].mean().sort_values(ascending=False)
     return ", ".join(f"{name} {value:.4f}" for name, value in means.items())
 
 
@@ -189,6 +213,8 @@ def make_router(prepared: PreparedData, graph: Fitted, config: Config, loaded: L
 def inferred_preferences(router: Router, prepared: PreparedData) -> pd.Series:
     """Return user_id -> the preference that the router believes in."""
     users = list(prepared.true_users["user_id"])
+    if router.policy.tastes is not None:  # personas: a taste is not one number
+        return pd.Series(dtype=float)
     return pd.Series(router.policy.preferences.mean(users), index=users)
 
 

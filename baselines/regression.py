@@ -1,6 +1,7 @@
 """Routers that regress performance and cost on the features of the query: kNN, ridge, MLP, matrix factorisation.
 
-All share the loop over a small grid of hyper-parameters, chosen by the mean reward on the validation split.
+All share the loop over a small grid of hyper-parameters, chosen by the mean reward on the validation split. Where users
+are personas they regress how popular each LLM's answer was, and so give everybody the same.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.neural_network import MLPRegressor
 
 from baselines.simple import nan_mean
+from graph.choices import popularity_view
 from graph.policy import OutcomePolicy, utility
 from graph.preference import Preferences
 from graph.records import Queries, RoutingData
@@ -46,6 +48,7 @@ class RegressionPolicy(OutcomePolicy):
     def fit(self, train: RoutingData, validation: RoutingData) -> Self:
         self.llm_ids = train.llm_ids
         self.preferences = Preferences.fit(train)
+        train, validation = popularity_view(train), popularity_view(validation)
         self.tasks = sorted(set(train.queries.task_ids))
         x, y = self.features(train.queries), np.hstack([train.performance, train.cost])
         held_out = self.features(validation.queries)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 
+from graph.choices import hits, places, popularity_view
 from graph.policy import OutcomePolicy, Policy
 from graph.preference import GRID, Preferences
 from graph.records import Queries, RoutingData
@@ -51,7 +52,7 @@ class ConstantPolicy(OutcomePolicy):
     def fit(self, train: RoutingData, validation: RoutingData) -> Self:
         self.llm_ids = train.llm_ids
         self.preferences = self.users_of(train)
-        self.means = self.means_of(train)
+        self.means = self.means_of(popularity_view(train))
         return self
 
     def users_of(self, train: RoutingData) -> Preferences:
@@ -79,9 +80,48 @@ class ConstantPolicy(OutcomePolicy):
 
 
 class BestSinglePerUserPolicy(ConstantPolicy):
-    """For each user the LLM with the highest mean reward over the train rows: the floor of `headroom`."""
+    """For each user the LLM with the highest mean reward over the train rows: the floor of `headroom`.
+
+    For a persona it is the LLM whose answers the persona picked most often; `own` is user_id -> (num_llms,) that share,
+    with one more pick shared out as all personas pick.
+    """
 
     name: ClassVar[str] = "best_single_per_user"
+    own: dict[str, np.ndarray]
+
+    def fit(self, train: RoutingData, validation: RoutingData) -> Self:
+        super().fit(train, validation)
+        self.own = {}
+        if train.judged:
+            users = train.user_ids
+            chosen = places(train, train.interactions, users)
+            total = np.zeros((len(users), len(self.llm_ids)))
+            np.add.at(total, chosen.user, hits(train, chosen))
+            count = np.bincount(chosen.user, minlength=len(users))
+            self.own = dict(zip(users, (total + self.means[:, 0]) / (count + 1)[:, None], strict=True))
+        return self
+
+    def scores(self, queries: Queries, users: Sequence[str]) -> np.ndarray:
+        if not self.own:
+            return super().scores(queries, users)
+        return np.stack([self.own.get(user, self.means[:, 0]) for user in users]).reshape(len(users), -1)
+
+    def grid(self, queries: Queries, users: Sequence[str]) -> np.ndarray:
+        if not self.own:
+            return super().grid(queries, users)
+        return np.repeat(self.scores(queries, users)[:, None], len(queries), axis=1)
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        settings, arrays = super().state()
+        users = sorted(self.own)
+        table = np.array([self.own[user] for user in users]).reshape(len(users), len(self.llm_ids))
+        return settings | {"own": users}, arrays | {"own": table}
+
+    @classmethod
+    def from_state(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
+        policy = super().from_state(settings, arrays)
+        policy.own = dict(zip(settings["own"], arrays["own"], strict=True))
+        return policy
 
 
 class BestSinglePolicy(ConstantPolicy):
@@ -92,6 +132,8 @@ class BestSinglePolicy(ConstantPolicy):
     def users_of(self, train: RoutingData) -> Preferences:
         # One answer for all: the population's. Expected utility is linear in the preference, so the mean suffices.
         each = Preferences.fit(train)
+        if train.judged:
+            return each
         mean = float(each.mean(train.user_ids).mean()) if train.user_ids else 0.5
         # A belief with exactly this mean: shared between its two neighbours on the grid, and held of unknown users too.
         below = min(int(np.searchsorted(GRID, mean, side="right")) - 1, len(GRID) - 2)
@@ -131,12 +173,16 @@ class EloPolicy(ConstantPolicy):
 
 
 class BestSinglePerTaskPolicy(ConstantPolicy):
-    """For each task and user the LLM with the highest mean reward: task means, hard to beat on benchmarks."""
+    """For each task and user the LLM with the highest mean reward: task means, hard to beat on benchmarks.
+
+    For personas the LLM whose answers are most popular on the task.
+    """
 
     name: ClassVar[str] = "best_single_per_task"
 
     def fit(self, train: RoutingData, validation: RoutingData) -> Self:
         super().fit(train, validation)
+        train = popularity_view(train)
         tasks = np.asarray(train.queries.task_ids, dtype=object)
         self.tasks = sorted(set(tasks))
         self.task_means = np.stack([mean_outcomes(train, tasks == task) for task in self.tasks])

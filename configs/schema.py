@@ -115,6 +115,7 @@ class Train(Section):
     folds: Annotated[int, Field(ge=2)] = 3
     learning_rate: PositiveFloat = 0.1
     outcome_weight: Annotated[float, Field(gt=0)] = 0.05
+    new_llms: bool = True
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: PositiveInt = 1
 

@@ -61,3 +61,23 @@ def simulate_interactions(
             )
         )
     return conform("interactions", pd.concat(parts, ignore_index=True))
+
+
+def thinned_interactions(interactions: pd.DataFrame, config: Users, share: float, seed: int) -> pd.DataFrame:
+    """Return a user's log as long as the configuration allows, and dealt out anew where users are `shuffled`.
+
+    `share`: the size of this split relative to the train split, by which `interactions_per_user` is scaled. Which
+    interactions stay depends on seed and ids, not on the order of rows.
+    """
+    if config.interactions_per_user is None and not config.shuffled:
+        return interactions
+    order = interactions.sort_values(["user_id", "query_id"], ignore_index=True)
+    rng = np.random.default_rng([seed, 2])
+    if config.interactions_per_user is not None:
+        most = int(np.ceil(config.interactions_per_user * share))
+        draw = pd.Series(rng.random(len(order))).groupby(order["user_id"]).rank()
+        order = order[(draw <= most).to_numpy()].reset_index(drop=True)
+    if config.shuffled:
+        order = order.assign(user_id=rng.permutation(order["user_id"].to_numpy()))
+        order = order.drop_duplicates(["user_id", "query_id"], ignore_index=True)
+    return order

@@ -7,6 +7,7 @@ from typing import Any
 
 from evaluation.report_tables import Table, build_tables
 from evaluation.results import FLOOR, GRAPH, ORACLE, Results
+from evaluation.study_report import STUDY_CAPTIONS, study_tables
 from evaluation.wording import by_reward, number, per_thousand, percent, rival_sentence, verdict
 
 
@@ -71,8 +72,8 @@ def build_content(results: Results, metrics: dict[str, Any]) -> Content:
         verdict=verdict(metrics),
         rival=rival_sentence(metrics),
         tiles=_tiles(results, metrics),
-        tables=build_tables(results, metrics),
-        captions=CAPTIONS,
+        tables=(*build_tables(results, metrics), *study_tables(results)),
+        captions=CAPTIONS | STUDY_CAPTIONS,
         notes=results.notes,
         config=results.config_yaml,
     )

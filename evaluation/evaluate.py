@@ -12,13 +12,16 @@ from baselines import BASELINES
 from baselines.oracle import OraclePolicy
 from configs.errors import InputError
 from configs.schema import Config
-from evaluation.results import HISTORY_COLUMNS, RepeatResult
+from evaluation.results import HISTORY_COLUMNS, RepeatResult, concat_decisions
+from graph.choices import hits, places
 from graph.device import limited_threads
 from graph.graph_policy import GraphPolicy
-from graph.metrics import is_best
+from graph.metrics import TOLERANCE, is_best
 from graph.policy import OutcomePolicy, Policy, utility
 from graph.records import RoutingData
 from graph.routing_data import PreparedData
+
+TOP = 3  # of how many LLMs, best first, one must be right for `best_in_top3`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,26 +56,22 @@ def evaluate(prepared: PreparedData, fitted: dict[str, Fitted], config: Config, 
     """Route every test query for every user with every policy.
 
     A policy chooses among the LLMs with an outcome on that query, for nothing else can be scored; queries without any
-    are left out. Rewards use the users' true preferences, which no policy has seen unless the users stated them.
+    are left out. Rewards use the users' true preferences, which no policy has seen unless the users stated them. Of
+    personas a choice is right where the LLM gave the answer that the persona picked.
     """
     test = prepared.test
-    seen = np.isfinite(test.performance).any(axis=1)
-    if not seen.any():
-        raise InputError("test split: expected at least one query with an outcome, got none; check the test set")
-    rows = np.flatnonzero(seen)
-    truth = _rewards(test, prepared.true_users, rows)
+    rows, truth = test_truth(prepared)
     policies = {name: item.policy for name, item in fitted.items()}
-    if OraclePolicy.name in config.evaluate.policies:
-        preference = dict(zip(prepared.true_users["user_id"], prepared.true_users["preference"], strict=True))
-        policies[OraclePolicy.name] = OraclePolicy(preference).fit(test, test)
     decisions, timings = [], []
     for name in config.evaluate.policies:
-        policy = policies[name]
         start = time.perf_counter()
-        with limited_threads(config.train.threads):
-            scores = policy.grid(test.queries.take(rows), list(prepared.true_users["user_id"]))
+        if name == OraclePolicy.name:  # it knows the truth, in hindsight
+            scores = np.where(np.isfinite(truth), truth, -np.inf)
+        else:
+            with limited_threads(config.train.threads):
+                scores = policies[name].grid(test.queries.take(rows), list(prepared.true_users["user_id"]))
         seconds = time.perf_counter() - start
-        decisions.append(_decisions(name, policy, scores, truth, prepared, rows))
+        decisions.append(_decisions(name, policies.get(name), scores, truth, prepared, rows))
         fit_seconds = fitted[name].fit_seconds if name in fitted else 0.0
         timings.append(
             {
@@ -83,9 +82,12 @@ def evaluate(prepared: PreparedData, fitted: dict[str, Fitted], config: Config, 
         )
     graph = policies.get(GraphPolicy.name)
     training = graph.training if isinstance(graph, GraphPolicy) else None
+    ceiling = np.nan
+    if prepared.ceiling is not None:
+        ceiling = float(prepared.ceiling[:, rows][np.isfinite(truth).any(axis=2)].mean())
     return RepeatResult(
         repeat=repeat,
-        decisions=pd.concat(decisions, ignore_index=True),
+        decisions=concat_decisions(decisions),
         singles=_singles(test, rows),
         timings=pd.DataFrame(timings),
         history=pd.DataFrame(training.history if training else [], columns=HISTORY_COLUMNS),
@@ -93,43 +95,73 @@ def evaluate(prepared: PreparedData, fitted: dict[str, Fitted], config: Config, 
         num_validation=len(prepared.validation.queries),
         num_test=len(rows),
         chosen_epoch=training.chosen_epoch if training else None,
+        judge_ceiling=ceiling,
     )
 
 
-def _rewards(test: RoutingData, users: pd.DataFrame, rows: np.ndarray) -> np.ndarray:
-    """Return (U, N, L) true rewards, NaN where unobserved."""
-    alpha = users["preference"].to_numpy(dtype=float)[:, None, None]
-    return utility(np.stack([test.performance, test.cost], axis=-1)[rows], alpha)
+def test_truth(prepared: PreparedData) -> tuple[np.ndarray, np.ndarray]:
+    """Return the rows (N,) of the test queries that can be scored, and what each LLM is worth there (U, N, L).
+
+    The worth is the true reward; for personas 1 where the LLM gave the answer that was picked and 0 elsewhere. NaN
+    where the LLM was not observed or the persona picked nothing.
+    """
+    test = prepared.test
+    users = list(prepared.true_users["user_id"])
+    if test.judged:
+        chosen = places(test, test.interactions, users)
+        worth = np.full((len(users), *test.performance.shape), np.nan, dtype=np.float32)
+        worth[chosen.user, chosen.query] = hits(test, chosen)
+        worth[:, ~np.isfinite(test.performance)] = np.nan
+    else:
+        alpha = prepared.true_users["preference"].to_numpy(dtype=float)[:, None, None]
+        worth = utility(np.stack([test.performance, test.cost], axis=-1), alpha)
+    rows = np.flatnonzero(np.isfinite(worth).any(axis=(0, 2)))
+    if not len(rows):
+        raise InputError("test split: expected at least one query with an outcome, got none; check the test set")
+    return rows, worth[:, rows]
+
+
+def choices(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return (U, N) the LLM of highest score among those that can be scored; both are (U, N, L)."""
+    return np.where(np.isfinite(truth), scores, -np.inf).argmax(axis=-1)
 
 
 def _decisions(
-    name: str, policy: Policy, scores: np.ndarray, truth: np.ndarray, prepared: PreparedData, rows: np.ndarray
+    name: str, policy: Policy | None, scores: np.ndarray, truth: np.ndarray, prepared: PreparedData, rows: np.ndarray
 ) -> pd.DataFrame:
     test, users = prepared.test, prepared.true_users
-    if not np.isfinite(scores[np.isfinite(truth)]).all():
+    observed = np.isfinite(truth)
+    if not np.isfinite(scores[observed]).all():
         raise RuntimeError(f"policy {name!r} gave a score that is not a finite number")
-    choice = np.where(np.isfinite(truth), scores, -np.inf).argmax(axis=-1)
-    user, query = np.indices(choice.shape).reshape(2, -1)
-    row, llm = rows[query], choice.ravel()
+    choice = choices(scores, truth)
+    user, query = np.nonzero(observed.any(axis=2))
+    llm = choice[user, query]
+    row = rows[query]
+    worth = truth[user, query]
+    rank = np.where(observed, -scores, np.inf)[user, query].argsort(axis=1, kind="stable")
+    top = np.take_along_axis(worth, rank[:, :TOP], axis=1)
     expected = np.full((len(rows), len(test.llm_ids), 3), np.nan)
     if isinstance(policy, GraphPolicy):
         expected = policy.predictions(test.queries.take(rows))
-    elif isinstance(policy, OutcomePolicy) and name not in ("elo", "cheapest"):  # those two predict ranks
+    elif (
+        isinstance(policy, OutcomePolicy) and not test.judged and name not in ("elo", "cheapest")
+    ):  # they predict ranks
         expected[..., :2] = policy.outcomes(test.queries.take(rows))
-    query_ids = np.asarray(test.queries.query_ids, dtype=object)[row]
-    chosen = (user, query, llm)
+    query_ids = [test.queries.query_ids[place] for place in rows]
+    tasks, task = np.unique([prepared.task_of[query_id] for query_id in query_ids], return_inverse=True)
     return pd.DataFrame(
         {
-            "policy": name,
-            "user_id": users["user_id"].to_numpy()[user],
-            "query_id": query_ids,
-            "task_id": [prepared.task_of[query_id] for query_id in query_ids],
-            "llm_id": np.asarray(test.llm_ids, dtype=object)[llm],
+            "policy": pd.Categorical.from_codes(np.zeros(len(user), dtype=int), [name]),
+            "user_id": pd.Categorical.from_codes(user, list(users["user_id"])),
+            "query_id": pd.Categorical.from_codes(query, query_ids),
+            "task_id": pd.Categorical.from_codes(task[query], list(tasks)),
+            "llm_id": pd.Categorical.from_codes(llm, test.llm_ids),
             "performance": test.performance[row, llm],
             "cost": test.cost[row, llm],
             "cost_usd": test.cost_usd[row, llm],
-            "reward": truth[chosen],
-            "best": is_best(truth.reshape(-1, truth.shape[-1]), llm),
+            "reward": np.nan if test.judged else worth[np.arange(len(llm)), llm],
+            "best": is_best(worth, llm),
+            "best_in_top3": np.nanmax(top, axis=1) >= np.nanmax(worth, axis=1) - TOLERANCE,
             "expected_performance": expected[query, llm, 0],
             "expected_cost_usd": expected[query, llm, 2],
         }

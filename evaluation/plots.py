@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from evaluation.results import FLOOR, GRAPH, LABELS, ORACLE, Results, all_decisions, chosen_epoch, mean_singles
+from evaluation.study_plots import STUDY_PLOTS
 from evaluation.style import (
     GREY,
     INK,
@@ -250,10 +251,12 @@ PLOTS: dict[str, Callable[[Results], Figure]] = {
 
 
 def save_plots(results: Results, folder: Path, dpi: int) -> dict[str, Path]:
-    """Write `<name>.png` for each of `PLOTS` into `folder`; return name -> path."""
+    """Write `<name>.png` into `folder` for each of `PLOTS` and each study of the results; return name -> path."""
     folder.mkdir(parents=True, exist_ok=True)
+    figures = [(name, draw(results)) for name, draw in PLOTS.items()]
+    figures += [(name, draw(results.studies[name])) for name, draw in STUDY_PLOTS.items() if name in results.studies]
     paths = {}
-    for name, draw in PLOTS.items():
+    for name, figure in figures:
         paths[name] = folder / f"{name}.png"
-        draw(results).savefig(paths[name], dpi=dpi, facecolor="white")
+        figure.savefig(paths[name], dpi=dpi, facecolor="white")
     return paths

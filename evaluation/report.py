@@ -85,9 +85,9 @@ def write_report(
 ) -> dict[str, Any]:
     """Summarise and write all of a run's results into `folder`; return the metrics.
 
-    Writes policies.csv, per_user.csv, per_task.csv, decisions.parquet, report.md and, as told, report.html and
-    plots/*.png. The numbers come first, so that they are kept should drawing fail. `metrics.json` is the caller's to
-    write (`summary.write_metrics`), after all else.
+    Writes policies.csv, per_user.csv, per_task.csv, decisions.parquet, studies/*.csv where there are studies, report.md
+    and, as told, report.html and plots/*.png. The numbers come first, so that they are kept should drawing fail.
+    `metrics.json` is the caller's to write (`summary.write_metrics`), after all else.
     """
     metrics = summarise(results, resamples, seed)
     write_summary(results, metrics, folder)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 import pandas as pd
+from pandas.api.types import union_categoricals
 
 from configs.errors import InputError
 from data_processing.tables import CostKind
@@ -23,7 +25,7 @@ LABELS = {
 }
 
 ROW_KEY = ["policy", "user_id", "query_id"]
-MEASURES = ["reward", "performance", "cost", "cost_usd", "best"]
+MEASURES = ["reward", "performance", "cost", "cost_usd", "best", "best_in_top3"]
 DECISION_COLUMNS = [
     *ROW_KEY,
     "task_id",
@@ -33,10 +35,12 @@ DECISION_COLUMNS = [
     "cost_usd",
     "reward",
     "best",
+    "best_in_top3",
     "expected_performance",
     "expected_cost_usd",
 ]
 HISTORY_COLUMNS = ["epoch", "train_loss", "validation_loss", "validation_reward"]
+STUDY_COLUMNS = ["panel", "series", "x", "repeat", "reward", "accuracy", "reference"]
 _COLUMNS = {
     "decisions": DECISION_COLUMNS,
     "singles": ["llm_id", "performance", "cost", "cost_usd"],
@@ -44,6 +48,7 @@ _COLUMNS = {
     "history": HISTORY_COLUMNS,
     "users": ["user_id", "kind", "preference", "inferred_preference"],
     "llms": ["llm_id", "description"],
+    "study": STUDY_COLUMNS,
 }
 
 
@@ -54,10 +59,11 @@ class RepeatResult:
     `decisions`: one row per (policy, user_id, query_id), columns `DECISION_COLUMNS`. `llm_id` is the chosen LLM;
     `performance`, `cost` (scaled, [0, 1]) and `cost_usd` are what it had; `reward` uses the user's true preference (NaN
     for personas); `best` is whether the choice attains the oracle's reward on that row, ties count (for personas:
-    agreement with the judge); `expected_*` is what the policy predicted, NaN where it predicts none.
+    agreement with the judge), `best_in_top3` whether one of the policy's first three does; `expected_*` is what the policy predicted, NaN where it predicts none.
     `singles`: llm_id, performance, cost, cost_usd: means over the test queries of always using that LLM.
     `timings`: policy, fit_seconds, route_ms_per_query. `history`: the graph's training, columns `HISTORY_COLUMNS`,
-    without rows where there was none. `chosen_epoch`: the epoch kept; None: the best by validation.
+    without rows where there was none. `chosen_epoch`: the epoch kept; None: the best by validation. `judge_ceiling`: the
+    accuracy of always naming the answer that a persona is likeliest to pick, having read all; NaN where unknown.
     """
 
     repeat: int
@@ -69,6 +75,7 @@ class RepeatResult:
     num_validation: int
     num_test: int
     chosen_epoch: int | None = None
+    judge_ceiling: float = float("nan")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,6 +84,9 @@ class Results:
 
     `users`: user_id, kind, preference (NaN for personas), inferred_preference (NaN where the router inferred none).
     `llms`: llm_id, description, prices. `cost_usd` is in dollars only where `cost_kind` is published or computed.
+    `studies`: name -> what was fitted again or added afterwards, columns `STUDY_COLUMNS`, one row per (panel, series,
+    x, repeat): `x` is NaN without an axis and infinite for "all"; `reward` and `accuracy` are means over test rows;
+    `reference` is the reward (accuracy where users have none) of what it is compared with, NaN without.
     """
 
     dataset: str
@@ -87,6 +97,15 @@ class Results:
     users: pd.DataFrame
     llms: pd.DataFrame
     repeats: list[RepeatResult]
+    studies: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def decisions(self) -> pd.DataFrame:
+        """The decisions of all repeats, with a column `repeat` first."""
+        table = concat_decisions([repeat.decisions[DECISION_COLUMNS] for repeat in self.repeats])
+        number = [np.full(len(repeat.decisions), repeat.repeat) for repeat in self.repeats]
+        table.insert(0, "repeat", np.concatenate(number))
+        return table
 
     @property
     def in_dollars(self) -> bool:
@@ -98,9 +117,20 @@ class Results:
 
 
 def all_decisions(results: Results) -> pd.DataFrame:
-    """Return the decisions of all repeats under one another, with a column `repeat` first."""
-    parts = [repeat.decisions[DECISION_COLUMNS].assign(repeat=repeat.repeat) for repeat in results.repeats]
-    return pd.concat(parts, ignore_index=True)[["repeat", *DECISION_COLUMNS]]
+    """Return the decisions of all repeats under one another, with a column `repeat` first. Not to be changed."""
+    return results.decisions
+
+
+def concat_decisions(parts: list[pd.DataFrame]) -> pd.DataFrame:
+    """Return tables of decisions under one another; ids stay categories, which millions of rows need."""
+    whole = {}
+    for column in parts[0].columns:
+        pieces = [part[column] for part in parts]
+        if all(isinstance(piece.dtype, pd.CategoricalDtype) for piece in pieces):
+            whole[column] = pd.Series(union_categoricals(pieces, sort_categories=True))
+        else:
+            whole[column] = pd.concat(pieces, ignore_index=True)
+    return pd.DataFrame(whole)
 
 
 def mean_singles(results: Results) -> pd.DataFrame:
@@ -139,6 +169,14 @@ def validate(results: Results) -> None:
             _check_columns(f"repeat {repeat.repeat}: {name}", getattr(repeat, name))
         _check_ids(results, repeat)
         _check_same_rows(repeat, policies)
+    for name, study in results.studies.items():
+        _check_columns(f"{name}: study", study)
+        key = ["panel", "series", "x", "repeat"]
+        if study.duplicated(key).any():
+            first = study.loc[study.duplicated(key), key].iloc[0].tolist()
+            raise InputError(
+                f"results, study {name}: expected one row per ({', '.join(key)}), got two of {first}; drop one"
+            )
 
 
 def _check_columns(where: str, table: pd.DataFrame) -> None:

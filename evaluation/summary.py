@@ -21,6 +21,7 @@ from evaluation.results import (
     mean_singles,
     validate,
 )
+from evaluation.study_numbers import study_rows
 from graph.metrics import calibration, cluster_bootstrap, headroom, mean_of_strata, oracle_ratio
 
 SCHEMA = 1
@@ -61,6 +62,8 @@ def summarise(results: Results, resamples: int = 1000, seed: int = 0) -> dict[st
         "savings": savings(results, table),
         "calibration_error": calibration_error(decisions),
     }
+    if results.studies:
+        metrics["studies"] = {name: study_rows(table) for name, table in results.studies.items()}
     return plain(metrics)
 
 
@@ -230,12 +233,15 @@ def plain(value: Any) -> Any:
 
 
 def write_summary(results: Results, metrics: dict[str, Any], folder: Path) -> None:
-    """Write policies.csv, per_user.csv, per_task.csv and decisions.parquet into `folder`."""
+    """Write policies.csv, per_user.csv, per_task.csv, decisions.parquet and studies/<name>.csv into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     policy_table(metrics).to_csv(folder / "policies.csv", index=False)
     user_table(results).to_csv(folder / "per_user.csv", index=False)
     task_table(results).to_csv(folder / "per_task.csv", index=False)
     all_decisions(results).to_parquet(folder / "decisions.parquet", index=False)
+    for name, table in results.studies.items():
+        (folder / "studies").mkdir(exist_ok=True)
+        table.to_csv(folder / "studies" / f"{name}.csv", index=False)
 
 
 def write_metrics(metrics: dict[str, Any], path: Path) -> None:

@@ -5,7 +5,7 @@ Message edges come from train rows only. Queries to be routed are never nodes of
 
 | node | features `x` |
 |---|---|
-| `query` | (Q, d) query features; the graph also keeps `known` (Q, L) and `outcome` (Q, L, 3): see below |
+| `query` | (Q, d) query features |
 | `llm` | (L, d_text) description embedding, and `log_price` (L, 2) |
 | `task` | (T, d_text) description embedding |
 | `topic` | (K, d) centroid: tasks discovered in the text by k-means, at several resolutions |
@@ -13,7 +13,7 @@ Message edges come from train rows only. Queries to be routed are never nodes of
 
 | edge | attributes |
 |---|---|
-| llm – answered → query | (performance, scaled cost, share of the highest cost in dollars) |
+| llm – answered → query | (performance, scaled cost, share of the highest cost in dollars), `attributes` |
 | query – in → task, query – about → topic | |
 | query – near → query | squared distance per block of features |
 | llm – like → llm | (same family, −difference of log price, cosine of descriptions) |
@@ -22,6 +22,7 @@ Message edges come from train rows only. Queries to be routed are never nodes of
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -32,6 +33,7 @@ from threadpoolctl import threadpool_limits
 from torch_geometric.data import HeteroData
 
 from configs.schema import Graph
+from graph.choices import Answers
 from graph.records import Queries, RoutingData
 
 CHANNELS = ("performance", "cost", "cost_usd")
@@ -135,9 +137,30 @@ def _nearest(graph: HeteroData, x: torch.Tensor, leave_out: torch.Tensor | None)
 def _add_outcomes(graph: HeteroData, train: RoutingData) -> None:
     observed = np.isfinite(train.performance)
     query, llm = np.nonzero(observed)
-    values = np.stack([train.performance, train.cost, train.cost_usd / graph.usd_scale], axis=-1)
-    graph["llm", "answered", "query"].edge_index = torch.from_numpy(np.stack([llm, query]))
-    graph["llm", "answered", "query"].edge_attr = torch.from_numpy(values[observed].astype(np.float32))
+    values = outcomes(train, graph.usd_scale)
+    answers = Answers.of(train)
+    edges = graph["llm", "answered", "query"]
+    edges.edge_index = torch.from_numpy(np.stack([llm, query]))
+    edges.edge_attr = torch.from_numpy(values[observed].astype(np.float32))
+    edges.attributes = torch.from_numpy(answers.properties[observed][:, 1:].astype(np.float32))
+    edges.answer = torch.from_numpy(answers.classes[observed])
+
+
+def outcomes(data: RoutingData, usd_scale: float) -> np.ndarray:
+    """Return (Q, L, 3): performance, scaled cost, share of the highest cost."""
+    return np.stack([data.performance, data.cost, data.cost_usd / usd_scale], axis=-1)
+
+
+def answers_of(graph: HeteroData) -> Answers:
+    """Return the answers to the train queries as personas see them, from the `answered` edges."""
+    edges = graph["llm", "answered", "query"]
+    llm, query = edges.edge_index.numpy()
+    shape = (graph["query"].x.size(0), graph["llm"].x.size(0))
+    properties = np.full((*shape, 1 + edges.attributes.size(1)), np.nan)
+    classes = np.full(shape, -1)
+    properties[query, llm] = np.column_stack([edges.edge_attr[:, 0], edges.attributes])
+    classes[query, llm] = edges.answer.numpy()
+    return Answers(properties, classes)
 
 
 def observations(graph: HeteroData) -> tuple[torch.Tensor, torch.Tensor]:
@@ -145,7 +168,7 @@ def observations(graph: HeteroData) -> tuple[torch.Tensor, torch.Tensor]:
     edges = graph["llm", "answered", "query"]
     llm, query = edges.edge_index
     shape = (graph["query"].x.size(0), graph["llm"].x.size(0))
-    outcome = edges.edge_attr.new_zeros(*shape, len(CHANNELS))
+    outcome = edges.edge_attr.new_zeros(*shape, edges.edge_attr.size(1))
     known = edges.edge_attr.new_zeros(*shape, 1)
     outcome[query, llm] = edges.edge_attr
     known[query, llm] = 1.0
@@ -153,20 +176,88 @@ def observations(graph: HeteroData) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _add_llms(graph: HeteroData, train: RoutingData) -> None:
-    llms = train.llms
+    graph.families = [str(family) for family in train.llms["family"]]
+    graph.llm_order = [
+        int(row) for row in np.argsort(train.llm_ids)
+    ]  # by id: draws must not depend on the table's order
+    graph["llm"].x = torch.from_numpy(train.llm_embeddings)
+    graph["llm"].log_price = torch.from_numpy(log_prices(train.llms).astype(np.float32))
+    relate_llms(graph)
+
+
+def log_prices(llms: pd.DataFrame, middle: float | None = None) -> np.ndarray:
+    """Return (L, 2) logarithms of the prices; where one is not given `middle`, by default the mean of those that are."""
     prices = llms[["input_price_usd_per_mtok", "output_price_usd_per_mtok"]].to_numpy(dtype=np.float64)
-    log_price = np.log(np.where(np.isfinite(prices), prices, np.nan) + 0.01)
-    middle = np.nanmean(log_price) if np.isfinite(log_price).any() else 0.0
-    log_price = np.where(np.isfinite(log_price), log_price, middle)
-    family = llms["family"].to_numpy()
-    source, target = np.nonzero(~np.eye(len(llms), dtype=bool))
+    log_price = np.log(prices + 0.01)
+    if middle is None:
+        middle = float(np.nanmean(log_price)) if np.isfinite(log_price).any() else 0.0
+    return np.where(np.isfinite(log_price), log_price, middle)
+
+
+def relate_llms(graph: HeteroData) -> None:
+    """Set the edges `like` between every two LLMs from their families, prices and descriptions."""
+    log_price, x = graph["llm"].log_price.numpy(), graph["llm"].x.numpy()
+    family = np.asarray(graph.families, dtype=object)
+    source, target = np.nonzero(~np.eye(len(x), dtype=bool))
     same = (family[source] == family[target]) & (family[source] != "")
     gap = np.abs(log_price[source] - log_price[target]).mean(axis=1)
-    graph["llm"].x = torch.from_numpy(train.llm_embeddings)
-    graph["llm"].log_price = torch.from_numpy(log_price.astype(np.float32))
-    graph["llm", "like", "llm"].edge_index = torch.from_numpy(np.stack([source, target]))
-    alike = (train.llm_embeddings[source] * train.llm_embeddings[target]).sum(axis=1)
-    graph["llm", "like", "llm"].edge_attr = torch.from_numpy(np.stack([same, -gap, alike], axis=1).astype(np.float32))
+    alike = (x[source] * x[target]).sum(axis=1)
+    edges = graph["llm", "like", "llm"]
+    edges.edge_index = torch.from_numpy(np.stack([source, target]))
+    edges.edge_attr = torch.from_numpy(np.stack([same, -gap, alike], axis=1).astype(np.float32))
+
+
+def add_llm(
+    graph: HeteroData, llm: pd.Series, embedding: np.ndarray, queries: list[int], outcomes: np.ndarray
+) -> HeteroData:
+    """Return the graph with one more LLM, last, and its edges to the query nodes `queries`; the old graph stays.
+
+    Shapes: `embedding` (d,), `outcomes` (n, 3 or more): performance, scaled cost, dollars, and as many attributes of the
+    answer as are known; the others are taken to be average, that is 0. Its answers count as unlike all others.
+    """
+    other = copy.copy(graph)
+    middle = float(graph["llm"].log_price.mean())
+    log_price = torch.from_numpy(log_prices(llm.to_frame().T.infer_objects(), middle).astype(np.float32))
+    other["llm"].x = torch.cat([graph["llm"].x, torch.from_numpy(np.asarray(embedding, dtype=np.float32))[None]])
+    other["llm"].log_price = torch.cat([graph["llm"].log_price, log_price])
+    other.families = [*graph.families, str(llm["family"])]
+    relate_llms(other)
+    old = graph["llm", "answered", "query"]
+    values = outcomes[:, :3] / np.array([1.0, 1.0, graph.usd_scale])
+    attributes = np.zeros((len(queries), old.attributes.size(1)))
+    attributes[:, : outcomes.shape[1] - 3] = outcomes[:, 3:]
+    new = torch.tensor([[len(graph["llm"].x)] * len(queries), queries], dtype=torch.long).view(2, -1)
+    edges = other["llm", "answered", "query"]
+    edges.edge_index = torch.cat([old.edge_index, new], dim=1)
+    edges.edge_attr = torch.cat([old.edge_attr, torch.from_numpy(values.astype(np.float32))])
+    edges.attributes = torch.cat([old.attributes, torch.from_numpy(attributes.astype(np.float32))])
+    # The number of its own that no other answer has: there are as many as there were LLMs before.
+    edges.answer = torch.cat([old.answer, torch.full((len(queries),), len(graph["llm"].x))])
+    return other
+
+
+def remove_llm(graph: HeteroData, row: int) -> HeteroData:
+    """Return the graph without the LLM node `row`; the old graph stays."""
+    other = copy.copy(graph)
+    keep = torch.arange(len(graph["llm"].x)) != row
+    moved = keep.long().cumsum(0) - 1
+    other["llm"].x, other["llm"].log_price = graph["llm"].x[keep], graph["llm"].log_price[keep]
+    other.families = [family for place, family in enumerate(graph.families) if place != row]
+    relate_llms(other)
+    old = graph["llm", "answered", "query"]
+    stays = keep[old.edge_index[0]]
+    llm, query = old.edge_index[:, stays]
+    edges = other["llm", "answered", "query"]
+    edges.edge_index = torch.stack([moved[llm], query])
+    edges.edge_attr, edges.attributes = old.edge_attr[stays], old.attributes[stays]
+    edges.answer = _renumbered(query, old.answer[stays])
+    return other
+
+
+def _renumbered(query: torch.Tensor, answer: torch.Tensor) -> torch.Tensor:
+    """Return the answers numbered from 0 within each query, keeping which are equal."""
+    table = pd.DataFrame({"query": query.numpy(), "answer": answer.numpy()})
+    return torch.from_numpy(table.groupby("query")["answer"].rank("dense").to_numpy().astype(np.int64) - 1)
 
 
 def _add_topics(graph: HeteroData, x: torch.Tensor, sizes: tuple[int, ...], seed: int) -> None:

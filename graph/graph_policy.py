@@ -2,34 +2,44 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import json
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from torch_geometric.data import HeteroData
 
+from configs.errors import InputError, did_you_mean
 from configs.schema import Graph, Train
-from graph.build import attach, build_graph, itself
+from graph.build import CHANNELS, add_llm, answers_of, attach, build_graph, itself, remove_llm
+from graph.choices import Answers
 from graph.device import resolve_device
 from graph.model import GraphModel
-from graph.policy import OutcomePolicy
+from graph.policy import OutcomePolicy, utility
 from graph.preference import Preferences
 from graph.records import Queries, RoutingData
-from graph.train import Training, supervision, train_model
+from graph.taste import Tastes
+from graph.train import Supervision, Training, supervision, train_model
 
-# The parts of the graph that prediction reads; the rest (train–train neighbours) is only trained on.
+MAX_TASTES = 32  # users whose likings are supervised in training
+TASTES_AT_ONCE = 64  # users whose likings are predicted in one pass
+
+# The parts of the graph that prediction reads. What users chose is in their beliefs; train–train neighbours are only
+# trained on.
 NODE_ARRAYS = (("query", "x"), ("llm", "x"), ("llm", "log_price"), ("task", "x"), ("topic", "x"))
 EDGE_ARRAYS = (
     (("llm", "answered", "query"), "edge_index"),
     (("llm", "answered", "query"), "edge_attr"),
+    (("llm", "answered", "query"), "attributes"),
+    (("llm", "answered", "query"), "answer"),
     (("llm", "like", "llm"), "edge_index"),
     (("llm", "like", "llm"), "edge_attr"),
     (("query", "in", "task"), "edge_index"),
     (("query", "about", "topic"), "edge_index"),
-    (("user", "chose", "query"), "edge_index"),
-    (("user", "chose", "query"), "llm"),
-    (("user", "chose", "query"), "reward"),
 )
 
 
@@ -54,25 +64,42 @@ class GraphPolicy(OutcomePolicy):
         torch.manual_seed(self.seed)
         device = resolve_device(self.train_config.device)
         self.llm_ids, self.query_ids = train.llm_ids, train.queries.query_ids
-        self.preferences = (
-            Preferences.fit(train) if self.config.relations.user_query else Preferences.population_of(train)
-        )
+        personal = self.config.relations.user_query
+        self.preferences = Preferences.fit(train) if personal else Preferences.population_of(train)
+        self.tastes = None
+        if train.judged:
+            self.tastes = Tastes.fit(train, self.seed) if personal else Tastes.population_of(train, self.seed)
+        if not self.config.separate_heads:
+            train, validation = (_one_head(data, self.preferences) for data in (train, validation))
         graph = build_graph(train, self.config, self.seed).to(str(device))
-        model = GraphModel(len(graph.blocks), len(graph.topic_sizes), self.config).to(device)
-        believed = self.preferences.mean(train.user_ids)
+        kinds = len(CHANNELS) + (self.tastes is not None)
+        model = GraphModel(len(graph.blocks), len(graph.topic_sizes), self.config, kinds).to(device)
+        truths = [self._truth(data, graph.usd_scale, train.user_ids, device) for data in (train, validation)]
         self.training = train_model(
             model,
             graph,
             itself(graph),
-            supervision(train, graph.usd_scale, believed, device),
+            truths[0],
             attach(graph, validation.queries),
-            supervision(validation, graph.usd_scale, believed, device),
+            truths[1],
             self.train_config,
             self.seed,
             self.progress,
         )
+        del graph["user", "chose", "query"], graph["query", "near", "query"]
         self.graph, self.model = graph.cpu(), model.cpu()
         return self
+
+    def _truth(self, data: RoutingData, usd_scale: float, users: list[str], device: torch.device) -> Supervision:
+        """Return what training is supervised by: the outcomes, and what a few users make of them."""
+        if self.tastes is None:
+            alpha = np.unique(np.round(self.preferences.mean(users), 2))
+            weights = np.stack([alpha, alpha - 1, 0.0 * alpha], axis=1)
+            return supervision(data, usd_scale, weights, device)
+        some = users[:: 1 + (len(users) - 1) // MAX_TASTES]
+        liked = self.tastes.liking(Answers.of(data), some)
+        weights = np.hstack([np.zeros((len(some), len(CHANNELS))), np.eye(len(some))])
+        return supervision(data, usd_scale, weights, device, liked)
 
     @property
     def interrupted(self) -> bool:
@@ -89,11 +116,11 @@ class GraphPolicy(OutcomePolicy):
 
     @torch.no_grad()
     def raw_predictions(self, queries: Queries) -> np.ndarray:
-        """Return (N, num_llms, 3) as the model gives them; the last is the share of the highest cost in dollars."""
+        """Return (N, num_llms, 3) as the model gives them; the third is the share of the highest cost in dollars."""
         return self.model(self.graph, attach(self.graph, queries)).numpy().astype(np.float64)
 
     def in_range(self, raw: np.ndarray) -> np.ndarray:
-        """Return raw predictions clipped to their ranges, the last in dollars."""
+        """Return raw predictions clipped to their ranges, the third in dollars."""
         values = raw.copy()
         values[..., :2] = values[..., :2].clip(0.0, 1.0)
         values[..., 2] = values[..., 2].clip(min=0.0) * self.graph.usd_scale
@@ -104,6 +131,111 @@ class GraphPolicy(OutcomePolicy):
         target = attach(self.graph, queries)
         return target.near[0].view(len(target), self.graph.neighbours)[:, :count].numpy()
 
+    def utilities(
+        self, queries: Queries, raw: np.ndarray, users: Sequence[str], stated: Sequence[float | None] | None = None
+    ) -> np.ndarray:
+        """Return (N, num_llms) what each user makes of the LLMs, from the raw predictions of N queries.
+
+        A preference `stated` with the request wins over one that the user stated before, and that over what was
+        inferred: a taste where the router learnt from personas, else a preference.
+        """
+        given = [None] * len(users) if stated is None else list(stated)
+        inferred = self.preferences.mean(users)
+        alpha = np.array([mean if value is None else value for mean, value in zip(inferred, given, strict=True)])
+        scores = utility(raw, alpha[:, None])
+        silent = [row for row, (user, value) in enumerate(zip(users, given, strict=True)) if self._silent(user, value)]
+        if silent:
+            people = list(dict.fromkeys(users[row] for row in silent))
+            liked = self.likings(queries.take(silent), people)
+            scores[silent] = liked[[people.index(users[row]) for row in silent], range(len(silent))]
+        return scores
+
+    def _silent(self, user: str, given: float | None = None) -> bool:
+        """Whether nothing is stated, and the user is served by taste."""
+        return self.tastes is not None and given is None and user not in self.preferences.stated
+
+    def scores(self, queries: Queries, users: Sequence[str]) -> np.ndarray:
+        return self.utilities(queries, self.raw_predictions(queries), users)
+
+    def grid(self, queries: Queries, users: Sequence[str]) -> np.ndarray:
+        """Return (U, N, num_llms); the outcomes are predicted once for all users."""
+        scores = utility(self.raw_predictions(queries), self.preferences.mean(users)[:, None, None])
+        silent = [row for row, user in enumerate(users) if self._silent(user)]
+        if silent:
+            scores[silent] = self.likings(queries, [users[row] for row in silent])
+        return scores
+
+    @torch.no_grad()
+    def likings(self, queries: Queries, users: Sequence[str]) -> np.ndarray:
+        """Return (U, N, num_llms): the expected chance that each user picks the answer of each LLM."""
+        assert self.tastes is not None
+        target, answers = attach(self.graph, queries), answers_of(self.graph)
+        parts = []
+        for start in range(0, len(users), TASTES_AT_ONCE):
+            liked = self.tastes.liking(answers, users[start : start + TASTES_AT_ONCE])
+            found = self.model(self.graph, target, liked=torch.from_numpy(liked.astype(np.float32)))
+            parts.append(found[..., len(CHANNELS) :].permute(2, 0, 1).numpy().astype(np.float64))
+        return np.concatenate(parts)
+
+    def observed(self, data: RoutingData, interactions: pd.DataFrame) -> Self:
+        """Return a policy that knows more interactions with queries of `data`; graph and model are shared.
+
+        Of a user never seen before this is all that is known. Nothing is trained.
+        """
+        other = copy.copy(self)
+        other.preferences = self.preferences.copy()
+        if self.tastes is None:
+            other.preferences.observe(data, interactions)
+        else:
+            other.tastes = self.tastes.copy()
+            other.tastes.observe(dataclasses.replace(data, interactions=interactions))
+        return other
+
+    def with_preference(self, user_id: str, preference: float | None) -> Self:
+        """Return a policy to which the user has stated a preference in [0, 1]; None takes it back."""
+        other = copy.copy(self)
+        other.preferences = self.preferences.copy()
+        other.preferences.stated.pop(user_id, None)
+        if preference is not None:
+            other.preferences.stated[user_id] = preference
+        return other
+
+    def with_llm(self, llm: pd.Series, embedding: np.ndarray, query_ids: Sequence[str], outcomes: np.ndarray) -> Self:
+        """Return a policy that knows one more LLM, by its row of table `llms` and its outcomes on train queries.
+
+        Nothing is trained: the LLM becomes a node, its outcomes edges. Shapes: `embedding` (d,) of `llm_text`;
+        `outcomes` (n, 3 or more) performance, scaled cost, dollars, and as many attributes of the answer as are known (the rest
+        is taken to be average). An LLM without outcomes starts from the LLMs like it. Raises `InputError` for an id
+        that is taken or a query that is not a train query.
+        """
+        name = str(llm["llm_id"])
+        if name in self.llm_ids:
+            raise InputError(f"llm: expected an id that is not taken, got {name!r}; remove the old one first")
+        place = {query: row for row, query in enumerate(self.query_ids)}
+        unknown = [query for query in query_ids if query not in place]
+        if unknown:
+            raise InputError(f"llm {name!r}: expected probes on train queries, got {unknown[0]!r}; leave it out")
+        other = copy.copy(self)
+        other.graph = add_llm(self.graph, llm, embedding, [place[query] for query in query_ids], outcomes)
+        other.llm_ids = [*self.llm_ids, name]
+        other.tastes = self.tastes.with_llm(name) if self.tastes is not None else None
+        return other
+
+    def without_llm(self, llm_id: str) -> Self:
+        """Return a policy that has forgotten the LLM; what users' choices of it said about the users stays."""
+        if llm_id not in self.llm_ids:
+            raise InputError(
+                f"llm: expected one of {', '.join(self.llm_ids)}, got {llm_id!r}{did_you_mean(llm_id, self.llm_ids)}; "
+                "mend the id"
+            )
+        if len(self.llm_ids) == 1:
+            raise InputError(f"llm: expected another LLM to remain, got the only one, {llm_id!r}; add one first")
+        other = copy.copy(self)
+        other.graph = remove_llm(self.graph, self.llm_ids.index(llm_id))
+        other.llm_ids = [name for name in self.llm_ids if name != llm_id]
+        other.tastes = self.tastes.without_llm(llm_id) if self.tastes is not None else None
+        return other
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         user_settings, user_arrays = self.preferences.state()
         settings = {
@@ -113,10 +245,13 @@ class GraphPolicy(OutcomePolicy):
             "preferences": user_settings,
             "graph": {
                 name: getattr(self.graph, name)
-                for name in ("blocks", "task_ids", "topic_sizes", "usd_scale", "neighbours")
+                for name in ("blocks", "task_ids", "topic_sizes", "usd_scale", "neighbours", "families")
             },
         }
         arrays = {f"preferences.{name}": value for name, value in user_arrays.items()}
+        if self.tastes is not None:
+            settings["tastes"], taste_arrays = self.tastes.state()
+            arrays |= {f"tastes.{name}": value for name, value in taste_arrays.items()}
         arrays |= {f"model.{name}": value.numpy() for name, value in self.model.state_dict().items()}
         arrays |= {f"node.{node}.{name}": self.graph[node][name].numpy() for node, name in NODE_ARRAYS}
         arrays |= {f"edge.{'.'.join(edge)}.{name}": self.graph[edge][name].numpy() for edge, name in EDGE_ARRAYS}
@@ -128,6 +263,9 @@ class GraphPolicy(OutcomePolicy):
         policy = cls(Graph.model_validate_json(json.dumps(settings["config"])))
         policy.llm_ids, policy.query_ids = settings["llm_ids"], tuple(settings["query_ids"])
         policy.preferences = Preferences.from_state(settings["preferences"], _with_prefix(arrays, "preferences."))
+        policy.tastes = None
+        if "tastes" in settings:
+            policy.tastes = Tastes.from_state(settings["tastes"], _with_prefix(arrays, "tastes."))
         graph = HeteroData()
         for name, value in settings["graph"].items():
             setattr(graph, name, value)
@@ -137,11 +275,20 @@ class GraphPolicy(OutcomePolicy):
             graph[edge][name] = torch.from_numpy(arrays[f"edge.{'.'.join(edge)}.{name}"])
         graph.distance_scale = torch.from_numpy(arrays["distance_scale"])
         policy.graph = graph
-        policy.model = GraphModel(len(graph.blocks), len(graph.topic_sizes), policy.config)
+        policy.model = GraphModel(
+            len(graph.blocks), len(graph.topic_sizes), policy.config, len(CHANNELS) + (policy.tastes is not None)
+        )
         weights = _with_prefix(arrays, "model.")
         policy.model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
         policy.model.eval()
         return policy
+
+
+def _one_head(data: RoutingData, preferences: Preferences) -> RoutingData:
+    """Return `data` with the mean user's reward as its only outcome (an ablation)."""
+    alpha = float(preferences.mean(data.user_ids).mean())
+    reward = utility(np.stack([data.performance, data.cost], axis=-1), np.asarray(alpha))
+    return dataclasses.replace(data, performance=reward, cost=0.0 * reward)
 
 
 def _with_prefix(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:

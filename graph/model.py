@@ -5,7 +5,8 @@ pseudo-count: LLM → task → topic → linear in the features → near queries
 falls back from neighbourhood to topic to task to LLM, and an LLM without any outcome falls back to LLMs like it.
 Nothing is learned per id, and all weights are shared between LLMs, so new queries, users and LLMs need no training.
 
-Shapes: Q train queries, N target queries, L LLMs, C = 3 channels.
+Shapes: Q train queries, N target queries, L LLMs, C channels: performance, cost, dollars and, for each user whose
+liking is predicted, whether the user would pick the answer. Likings of all users share their weights.
 """
 
 from __future__ import annotations
@@ -21,8 +22,6 @@ from torch_geometric.utils import softmax
 
 from configs.schema import Graph
 from graph.build import CHANNELS, Attachment, observations, task_of
-
-NUM_CHANNELS = len(CHANNELS)
 
 
 @dataclasses.dataclass
@@ -43,25 +42,31 @@ class Residual:
         return torch.cat([self.specific, self.common], dim=1), torch.cat([self.known, self.common_known], dim=1)
 
 
+def per_channel(weight: Tensor, channels: int) -> Tensor:
+    """Return (..., channels) of a weight per kind of channel: those after the kinds are of the last kind."""
+    kinds = weight.size(-1)
+    return weight[..., torch.arange(channels, device=weight.device).clamp(max=kinds - 1)]
+
+
 class ShrunkMean(nn.Module):
     """Sums to estimates: sum / (count + κ), κ > 0 learned, apart for each channel and for common and specific parts."""
 
-    def __init__(self, pseudo_count: float) -> None:
+    def __init__(self, pseudo_count: float, channels: int = len(CHANNELS)) -> None:
         super().__init__()
-        self.log_kappa = nn.Parameter(torch.full((2, NUM_CHANNELS), pseudo_count).log())
+        self.log_kappa = nn.Parameter(torch.full((2, channels), pseudo_count).log())
 
     def forward(self, total: Tensor, count: Tensor) -> Tensor:
         """Return (N, L, C) estimates from `total` (N, L + 1, C) and `count` (N, L + 1, 1)."""
-        kappa = self.log_kappa.exp()
+        kappa = per_channel(self.log_kappa, total.size(-1)).exp()
         return total[:, :-1] / (count[:, :-1] + kappa[0]) + total[:, -1:] / (count[:, -1:] + kappa[1])
 
 
 class GroupLevel(nn.Module):
     """Messages query → group → query, for groups that are tasks or topics."""
 
-    def __init__(self, pseudo_count: float = 4.0) -> None:
+    def __init__(self, pseudo_count: float = 4.0, channels: int = len(CHANNELS)) -> None:
         super().__init__()
-        self.shrink = ShrunkMean(pseudo_count)
+        self.shrink = ShrunkMean(pseudo_count, channels)
 
     def forward(self, residual: Residual, group: Tensor, targets: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
         """Return estimates for the Q train queries, each without its own outcomes, and for the N targets.
@@ -82,10 +87,10 @@ class GroupLevel(nn.Module):
 class NeighbourLevel(MessagePassing):
     """Messages train query → target query along `near`, weighted by a learned distance over the feature blocks."""
 
-    def __init__(self, num_blocks: int) -> None:
+    def __init__(self, num_blocks: int, channels: int = len(CHANNELS)) -> None:
         super().__init__(aggr="sum", node_dim=0)
         self.log_scale = nn.Parameter(torch.zeros(num_blocks))
-        self.shrink = ShrunkMean(8.0)
+        self.shrink = ShrunkMean(8.0, channels)
 
     def forward(self, residual: Residual, near: Tensor, distance: Tensor, size: tuple[int, int]) -> Tensor:
         """Return (N, L, C). Shapes: `near` (2, E) train → target, `distance` (E, blocks), `size` (Q, N)."""
@@ -102,9 +107,9 @@ class NeighbourLevel(MessagePassing):
 class LlmLevel(nn.Module):
     """The mean outcome of each LLM, shrunk towards the LLMs like it: of its family, of like price."""
 
-    def __init__(self, alike: bool = True) -> None:
+    def __init__(self, alike: bool = True, channels: int = len(CHANNELS)) -> None:
         super().__init__()
-        self.log_kappa = nn.Parameter(torch.ones(NUM_CHANNELS))
+        self.log_kappa = nn.Parameter(torch.ones(channels))
         self.likeness = nn.Parameter(torch.ones(3)) if alike else None
 
     def forward(self, outcome: Tensor, known: Tensor, like: Tensor, likeness: Tensor) -> Tensor:
@@ -122,7 +127,8 @@ class LlmLevel(nn.Module):
             borrowed = torch.zeros_like(mean).index_add(0, target, weight * mean[source])
             weights = torch.zeros_like(seen).index_add(0, target, weight)
             prior = borrowed + (1 - weights) * overall
-        return (total + self.log_kappa.exp() * prior) / (count + self.log_kappa.exp())
+        kappa = per_channel(self.log_kappa, outcome.size(-1)).exp()
+        return (total + kappa * prior) / (count + kappa)
 
 
 class LinearLevel(nn.Module):
@@ -132,9 +138,9 @@ class LinearLevel(nn.Module):
     these data are; the learned gain of each block of features is one over its ridge penalty.
     """
 
-    def __init__(self, num_blocks: int) -> None:
+    def __init__(self, num_blocks: int, channels: int = len(CHANNELS)) -> None:
         super().__init__()
-        self.log_gain = nn.Parameter(torch.full((num_blocks, NUM_CHANNELS), -5.0))
+        self.log_gain = nn.Parameter(torch.full((num_blocks, channels), -5.0))
 
     def forward(self, residual: Residual, x: Tensor, target: Tensor, blocks: list[int]) -> tuple[Tensor, Tensor]:
         """Return estimates for the Q train queries, each without its own outcomes, and for the N targets.
@@ -145,7 +151,10 @@ class LinearLevel(nn.Module):
         middle = x.mean(dim=0)
         own, found = value.new_zeros(()), value.new_zeros(())
         for old, new, log_gain in zip(
-            (x - middle).split(blocks, dim=1), (target - middle).split(blocks, dim=1), self.log_gain, strict=True
+            (x - middle).split(blocks, dim=1),
+            (target - middle).split(blocks, dim=1),
+            per_channel(self.log_gain, value.size(-1)),
+            strict=True,
         ):
             gain = log_gain.exp()
             # Plain matrix products on (rows, LLMs × channels): einsum would copy its way to the same ones.
@@ -159,27 +168,32 @@ class LinearLevel(nn.Module):
 class GraphModel(nn.Module):
     """All levels, in order. See the module's docstring."""
 
-    def __init__(self, num_blocks: int, num_resolutions: int, config: Graph) -> None:
+    def __init__(self, num_blocks: int, num_resolutions: int, config: Graph, channels: int = len(CHANNELS)) -> None:
         super().__init__()
         self.config = config
         relations = config.relations
-        self.log_common = nn.Parameter(torch.zeros(NUM_CHANNELS))
-        self.llm = LlmLevel(relations.llm_llm)
-        self.task = GroupLevel() if relations.query_task else None
+        self.log_common = nn.Parameter(torch.zeros(channels))
+        self.llm = LlmLevel(relations.llm_llm, channels)
+        self.task = GroupLevel(channels=channels) if relations.query_task else None
         resolutions = num_resolutions if relations.query_topic else 0
-        self.topics = nn.ModuleList(GroupLevel(16.0) for _ in range(resolutions))
+        self.topics = nn.ModuleList(GroupLevel(16.0, channels) for _ in range(resolutions))
         self.mix = nn.Parameter(torch.zeros(resolutions)) if resolutions > 1 else None
-        self.near = NeighbourLevel(num_blocks) if relations.query_query else None
-        self.linear = LinearLevel(num_blocks) if relations.llm_query else None
+        self.near = NeighbourLevel(num_blocks, channels) if relations.query_query else None
+        self.linear = LinearLevel(num_blocks, channels) if relations.llm_query else None
 
-    def forward(self, graph: HeteroData, target: Attachment, visible: Tensor | None = None) -> Tensor:
-        """Return (N, L, C) predicted outcomes of the target queries.
+    def forward(
+        self, graph: HeteroData, target: Attachment, visible: Tensor | None = None, liked: Tensor | None = None
+    ) -> Tensor:
+        """Return (N, L, 3 + U) predicted outcomes of the target queries, and whether each of U users would pick them.
 
-        `visible` (Q,) of bool hides the outcomes of train queries: a supervised query must not be visible.
+        `liked` (Q, L, U): the same of the train queries, where it is asked for.
+        `visible`, (Q,) or (Q, L) of bool, hides outcomes of train queries: what is supervised must not be visible.
         """
         outcome, known = observations(graph)
+        if liked is not None:
+            outcome = torch.cat([outcome, liked * known], dim=2)
         if visible is not None:
-            known = known * visible[:, None, None]
+            known = known * (visible[:, None] if visible.dim() == 1 else visible)[..., None]
         like = graph["llm", "like", "llm"]
         mean = self.llm(outcome, known, like.edge_index, like.edge_attr)
         left = (outcome - mean) * known
@@ -200,7 +214,7 @@ class GraphModel(nn.Module):
 
     def _split(self, left: Tensor, known: Tensor) -> Residual:
         count = known.sum(dim=1, keepdim=True)
-        common = left.sum(dim=1, keepdim=True) / (count + self.log_common.exp())
+        common = left.sum(dim=1, keepdim=True) / (count + per_channel(self.log_common, left.size(-1)).exp())
         return Residual(common, (count > 0).to(known), (left - common) * known, known)
 
     def _topics(self, graph: HeteroData, residual: Residual, target: Attachment) -> tuple[Tensor, Tensor]:

@@ -18,6 +18,7 @@ from graph.records import RoutingData
 GRID = np.linspace(0.0, 1.0, 41)
 TEMPERATURES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 REWARD_STD = 0.02
+BLOCK = 100_000  # interactions whose messages are held at once
 MAX_FOR_TEMPERATURE = 3_000  # interactions: one number does not need more, and every policy infers it
 # Half of the prior stays flat, so that a new user between the known ones is not pulled onto one of them.
 FLAT_SHARE = 0.5
@@ -43,17 +44,17 @@ class Preferences:
         """Choose the choice noise by marginal likelihood, then the population prior by expectation-maximisation."""
         values = train.users["preference"].to_numpy(dtype=float)
         stated = {user: float(value) for user, value in zip(train.user_ids, values, strict=True) if np.isfinite(value)}
-        active = set(train.interactions["user_id"])
-        known = [user for user in train.user_ids if user in active]
         flat = np.full(len(GRID), 1 / len(GRID))
+        if train.judged:  # personas do not weigh cost: what they like is for `Tastes` to say
+            return cls({}, stated, 1.0, np.eye(len(GRID))[-1])
         sample = train.interactions.iloc[:: 1 + len(train.interactions) // MAX_FOR_TEMPERATURE]
         fits = []
         for temperature in TEMPERATURES:
-            sums = _sum_by_user(sample, interaction_messages(train, sample, temperature), known)
+            sums = _sums(train, sample, temperature)
             fits.append((sum(float(np.logaddexp.reduce(s + np.log(flat))) for s in sums.values()), temperature))
         temperature = max(fits)[1]
-        messages = interaction_messages(train, train.interactions, temperature)
-        sums = _sum_by_user(train.interactions, messages, known)
+        known = set(train.user_ids)
+        sums = {user: s for user, s in _sums(train, train.interactions, temperature).items() if user in known}
         preferences = cls(sums, stated, temperature, flat)
         preferences.prior = _population(preferences, flat)
         return preferences
@@ -85,10 +86,14 @@ class Preferences:
             return "stated"
         return "inferred" if user_id in self.log_likelihood else "population"
 
-    def observe(self, user_id: str, messages: np.ndarray) -> None:
-        """Add interactions of a known or new user, (M, len(GRID)) from `interaction_messages`."""
-        before = self.log_likelihood.get(user_id, np.zeros(len(GRID)))
-        self.log_likelihood[user_id] = before + messages.sum(axis=0)
+    def observe(self, data: RoutingData, interactions: pd.DataFrame) -> None:
+        """Add interactions, with queries of `data`, of known or new users."""
+        for user, total in _sums(data, interactions, self.temperature).items():
+            self.log_likelihood[user] = self.log_likelihood.get(user, 0.0) + total
+
+    def copy(self) -> Preferences:
+        """Return beliefs that can change without changing these."""
+        return Preferences(dict(self.log_likelihood), dict(self.stated), self.temperature, self.prior)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return (JSON-able settings, arrays)."""
@@ -134,11 +139,14 @@ def interaction_messages(data: RoutingData, interactions: pd.DataFrame, temperat
     return messages
 
 
-def _sum_by_user(interactions: pd.DataFrame, messages: np.ndarray, users: list[str]) -> dict[str, np.ndarray]:
-    place = pd.Index(users).get_indexer(pd.Index(interactions["user_id"]))
+def _sums(data: RoutingData, interactions: pd.DataFrame, temperature: float) -> dict[str, np.ndarray]:
+    """Return user_id -> (len(GRID),) sum of the messages, in blocks that bound the memory."""
+    place, users = pd.factorize(interactions["user_id"], sort=True)
     sums = np.zeros((len(users), len(GRID)))
-    np.add.at(sums, place[place >= 0], messages[place >= 0])
-    return dict(zip(users, sums, strict=True))
+    for start in range(0, len(interactions), BLOCK):
+        block = slice(start, start + BLOCK)
+        np.add.at(sums, place[block], interaction_messages(data, interactions.iloc[block], temperature))
+    return dict(zip(map(str, users), sums, strict=True))
 
 
 def _posterior(prior: np.ndarray, log_likelihood: np.ndarray | None) -> np.ndarray:

@@ -48,6 +48,9 @@ class RoutingData:
     scaled to [0, 1] by the scaler fitted on train rows. `users` has `user_id`, `kind` and `preference`, the latter NaN
     unless the user *stated* it: policies infer it from `interactions` (`user_id, query_id, llm_id, reward`), where
     `llm_id` is what the user chose among the observed LLMs and `reward` is NaN where the user only chose.
+
+    Where answers are known as text, `answers` (Q, L) numbers the distinct ones within each row, 0 to L − 1, and
+    `attributes` (Q, L, K) measures them (`attribute_names`), scaled so that answers to one query differ by about 1.
     """
 
     llms: pd.DataFrame
@@ -60,6 +63,14 @@ class RoutingData:
     cost_usd: np.ndarray
     users: pd.DataFrame
     interactions: pd.DataFrame
+    answers: np.ndarray | None = None
+    attributes: np.ndarray | None = None
+    attribute_names: tuple[str, ...] = ()
+
+    @property
+    def judged(self) -> bool:
+        """Whether the users are personas, who pick answers, rather than users with a preference."""
+        return len(self.users) > 0 and bool((self.users["kind"] == "persona").all())
 
     @property
     def llm_ids(self) -> list[str]:

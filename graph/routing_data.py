@@ -8,18 +8,26 @@ import numpy as np
 import pandas as pd
 
 from configs.schema import Config
+from data_processing.judge import RuleJudge
+from data_processing.response_features import FEATURES, answer_classes, answer_features
 from data_processing.scaling import CostScaler
 from data_processing.splits import SPLITS
 from data_processing.tables import Dataset, llm_text
-from data_processing.users import simulate_interactions
+from data_processing.users import simulate_interactions, thinned_interactions
 from graph.embedding_cache import QueryEncoder
 from graph.features import QueryFeatures
 from graph.records import UNKNOWN_TASK, RoutingData
 
+TEXT_FEATURES = tuple(name for name in FEATURES if name != "correctness")  # that is the performance, a channel anyway
+
 
 @dataclasses.dataclass(frozen=True)
 class PreparedData:
-    """One repeat: the three splits, what was fitted on train, and the users' true preferences (evaluation's alone)."""
+    """One repeat: the three splits, what was fitted on train, and the users' true preferences (evaluation's alone).
+
+    `ceiling` (U, N): the chance that a persona, asked again about a test query, picks the answer it likes best; None
+    where no rule-based judge made the choices.
+    """
 
     train: RoutingData
     validation: RoutingData
@@ -28,12 +36,21 @@ class PreparedData:
     features: QueryFeatures
     true_users: pd.DataFrame
     task_of: dict[str, str]
+    ceiling: np.ndarray | None = None
 
 
 def prepare(
-    dataset: Dataset, splits: pd.Series, config: Config, encoder: QueryEncoder, seed: int, progress: bool = False
+    dataset: Dataset,
+    splits: pd.Series,
+    config: Config,
+    encoder: QueryEncoder,
+    seed: int,
+    progress: bool = False,
+    judge: RuleJudge | None = None,
 ) -> PreparedData:
     """Fit scaler and features on train queries, thin the log where asked, and let the users choose.
+
+    Personas choose by `judge`; without one the dataset's own interactions count, where it has any.
 
     `splits`: query_id -> split. LLMs are in the order of their ids. Thinning (`data.observed_llms_per_query`) hides
     outcomes of train and validation queries; test queries keep all of theirs, for they are only evaluated on.
@@ -56,13 +73,21 @@ def prepare(
     features.fit(list(seen_tasks[train_rows]), list(queries["query"][train_rows]))
     batch = features.transform(list(queries["query_id"]), list(seen_tasks), list(queries["query"]), progress)
     users = _visible_users(dataset.users, config.users.preference_stated)
-    if dataset.interactions.empty:
+    query_ids, llm_ids = list(queries["query_id"]), list(llms["llm_id"])
+    if judge is not None:
+        interactions = judge.interactions(np.isfinite(performance), query_ids)
+    elif dataset.interactions.empty:
         interactions = simulate_interactions(
-            dataset.users, list(queries["query_id"][train_rows]), list(llms["llm_id"]),
+            dataset.users, list(queries["query_id"][train_rows]), llm_ids,
             performance[train_rows], cost[train_rows], config.users, seed,
         )  # fmt: skip
     else:
         interactions = dataset.interactions
+    shares = {name: float((part == name).sum() / train_rows.sum()) for name in ("train", "validation")}
+    answers, attributes = None, None
+    if config.users.strategy == "llm_as_judge":
+        answers = answer_classes(dataset.outcomes, query_ids, llm_ids)
+        attributes = _attributes(dataset, query_ids, llm_ids, np.isfinite(performance), train_rows)
     if not config.data.use_tasks:
         tasks = tasks.iloc[:0]
     llm_embeddings = encoder.encode([llm_text(llm) for _, llm in llms.iterrows()])
@@ -70,7 +95,9 @@ def prepare(
 
     def split(name: str) -> RoutingData:
         rows = np.flatnonzero(part == name)
-        ids = set(queries["query_id"].iloc[rows])
+        own = interactions[interactions["query_id"].isin(set(queries["query_id"].iloc[rows]))]
+        if name != "test":
+            own = thinned_interactions(own, config.users, shares[name], seed)
         return RoutingData(
             llms,
             llm_embeddings,
@@ -81,12 +108,29 @@ def prepare(
             cost[rows],
             cost_usd[rows],
             users,
-            interactions[interactions["query_id"].isin(ids)].reset_index(drop=True),
+            own.reset_index(drop=True),
+            None if answers is None else answers[rows],
+            None if attributes is None else attributes[rows],
+            () if attributes is None else TEXT_FEATURES,
         )
 
     train, validation, test = map(split, SPLITS)
     task_of = dict(zip(queries["query_id"], queries["task_id"], strict=True))
-    return PreparedData(train, validation, test, scaler, features, dataset.users, task_of)
+    ceiling = None if judge is None else judge.ceiling()[:, part == "test"]
+    return PreparedData(train, validation, test, scaler, features, dataset.users, task_of, ceiling)
+
+
+def _attributes(
+    dataset: Dataset, query_ids: list[str], llm_ids: list[str], observed: np.ndarray, train_rows: np.ndarray
+) -> np.ndarray:
+    """Return (Q, L, K) measures of the answers' texts, NaN where unobserved, in units in which the train answers to one
+    query differ by about 1."""
+    raw = answer_features(dataset.queries, dataset.outcomes, query_ids, llm_ids)[..., : len(TEXT_FEATURES)]
+    raw = np.where(observed[..., None], raw, np.nan)
+    seen = observed[train_rows].any(axis=1)
+    values = raw[train_rows][seen]
+    spread = np.nanstd(values - np.nanmean(values, axis=1, keepdims=True), axis=(0, 1))
+    return (raw - np.nanmean(values, axis=(0, 1))) / np.where(spread > 0, spread, 1.0)
 
 
 def _matrices(outcomes: pd.DataFrame, query_ids: list[str], llm_ids: list[str]) -> tuple[np.ndarray, np.ndarray]:

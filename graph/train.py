@@ -13,7 +13,7 @@ from torch_geometric.data import HeteroData
 from tqdm import tqdm
 
 from configs.schema import Train
-from graph.build import Attachment
+from graph.build import CHANNELS, Attachment, outcomes
 from graph.model import GraphModel
 from graph.records import RoutingData
 
@@ -22,11 +22,15 @@ LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Supervision:
-    """What one split says: `outcome` (N, L, 3), `known` (N, L, 1), and users' preferences (U,) for the reward."""
+    """What one split says: `outcome` (N, L, C), `known` (N, L, 1), and what users make of it, `weights` (U, C).
+
+    A user's utility of an answer is the sum of its channels times the user's weights: (α, α − 1, 0) for a preference α;
+    for a persona its own liking, one of the channels after the third.
+    """
 
     outcome: Tensor
     known: Tensor
-    preference: Tensor
+    weights: Tensor
 
 
 @dataclasses.dataclass
@@ -38,14 +42,18 @@ class Training:
     interrupted: bool
 
 
-def supervision(data: RoutingData, usd_scale: float, preference: np.ndarray, device: torch.device) -> Supervision:
-    """Return the outcomes of `data` as tensors; `preference`: (U,) what is believed of the users."""
-    values = np.stack([data.performance, data.cost, data.cost_usd / usd_scale], axis=-1)
+def supervision(
+    data: RoutingData, usd_scale: float, weights: np.ndarray, device: torch.device, liked: np.ndarray | None = None
+) -> Supervision:
+    """Return the outcomes of `data` as tensors, C = 3, and after them `liked` (N, L, U) where users are personas."""
+    values = outcomes(data, usd_scale)
     known = np.isfinite(values).all(axis=-1, keepdims=True)
+    if liked is not None:
+        values = np.concatenate([values, liked], axis=-1)
     return Supervision(
         torch.from_numpy(np.where(known, values, 0.0).astype(np.float32)).to(device),
         torch.from_numpy(known.astype(np.float32)).to(device),
-        torch.from_numpy(np.unique(np.round(preference, 2)).astype(np.float32)).to(device),
+        torch.from_numpy(weights.astype(np.float32)).to(device),
     )
 
 
@@ -59,24 +67,19 @@ def loss_of(prediction: Tensor, truth: Supervision, rows: Tensor | slice, outcom
     outcome, known = truth.outcome[rows], truth.known[rows]
     error = (prediction - outcome) * known
     mse = error.square().sum() / (known.sum() * outcome.size(-1)).clamp(min=1)
-    alpha = truth.preference[:, None, None]
-    known = known[..., 0]
-    regret = alpha * error[..., 0] - (1 - alpha) * error[..., 1]
-    regret = (regret - regret.sum(dim=-1, keepdim=True) / known.sum(dim=-1, keepdim=True).clamp(min=1)) * known
-    contrast = regret.square().sum() / (len(alpha) * known.sum()).clamp(min=1)
+    regret = error @ truth.weights.T
+    regret = (regret - regret.sum(dim=1, keepdim=True) / known.sum(dim=1, keepdim=True).clamp(min=1)) * known
+    contrast = regret.square().sum() / (len(truth.weights) * known.sum()).clamp(min=1)
     return contrast + outcome_weight * mse
 
 
 @torch.no_grad()
 def mean_reward(prediction: Tensor, truth: Supervision) -> float:
-    """Return the mean reward of choosing, for each believed preference and query, the best predicted observed LLM."""
-    alpha = truth.preference[:, None, None]
-    hidden = truth.known[..., 0] == 0
-    utility = alpha * prediction[..., 0] - (1 - alpha) * prediction[..., 1]
-    choice = utility.masked_fill(hidden, -torch.inf).argmax(dim=-1, keepdim=True)
-    reward = alpha * truth.outcome[..., 0] - (1 - alpha) * truth.outcome[..., 1]
-    answered = ~hidden.all(dim=-1)
-    return float(reward.gather(2, choice)[:, answered].mean())
+    """Return the mean utility of choosing, for each believed user and query, the best predicted observed LLM."""
+    hidden = truth.known == 0
+    choice = (prediction @ truth.weights.T).masked_fill(hidden, -torch.inf).argmax(dim=1, keepdim=True)
+    earned = (truth.outcome @ truth.weights.T).gather(1, choice)
+    return float(earned[~hidden[..., 0].all(dim=1)].mean())
 
 
 def train_model(
@@ -106,7 +109,7 @@ def train_model(
             train_loss = train_epoch(model, graph, itself, truth, optimizer, generator, config) if epoch else np.nan
             model.eval()
             with torch.no_grad():
-                prediction = model(graph, validation)
+                prediction = model(graph, validation, liked=liked_of(truth))
                 loss = float(loss_of(prediction, validation_truth, slice(None), config.outcome_weight))
             reward = mean_reward(prediction, validation_truth)
             history.append(
@@ -138,19 +141,42 @@ def train_epoch(
 ) -> float:
     """Make one pass over the train queries, fold by fold, and return the mean loss.
 
-    The outcomes of a fold are hidden from all message passing while it is predicted, as those of a new query are.
+    The outcomes of a fold are hidden from all message passing while it is predicted, as those of a new query are. Of
+    one LLM per fold all but a few are hidden as well, as if it were new: else nothing would teach the model how far to
+    trust few outcomes.
     """
     model.train()
     losses = []
     for rows, target in folds(itself, len(truth.outcome), config.folds, generator):
-        visible = torch.ones(len(truth.outcome), dtype=torch.bool, device=truth.outcome.device)
+        visible = (truth.known[..., 0] > 0).clone()
         visible[rows] = False
-        loss = loss_of(model(graph, target, visible), truth, rows, config.outcome_weight)
+        if config.new_llms:
+            make_new(visible, graph.llm_order, generator)
+        loss = loss_of(model(graph, target, visible, liked_of(truth)), truth, rows, config.outcome_weight)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(float(loss.detach()))
     return float(np.mean(losses))
+
+
+def liked_of(truth: Supervision) -> Tensor | None:
+    """Return (Q, L, U) what the supervised personas like of the train answers; None where users have preferences."""
+    liked = truth.outcome[..., len(CHANNELS) :]
+    return liked if liked.size(-1) else None
+
+
+def make_new(visible: Tensor, order: list[int], generator: torch.Generator) -> None:
+    """Hide, in place, the outcomes of one random LLM, all but a random number: few more often than many.
+
+    Shapes: `visible` (Q, L) of bool; `order` (L,) the columns as they are drawn from.
+    """
+    count, llms = visible.shape
+    column = order[int(torch.randint(llms, (1,), generator=generator))]
+    keep = int(count ** float(torch.rand(1, generator=generator))) - 1
+    stays = torch.zeros(count, dtype=torch.bool)
+    stays[torch.randperm(count, generator=generator)[:keep]] = True
+    visible[:, column] &= stays.to(visible.device)
 
 
 def folds(

@@ -19,7 +19,11 @@ from configs.yaml_dialect import Loader
 
 FOLDER = project_root() / "configs"
 KEYS = {key for key, _ in fields(Config)}
-EXPERIMENTS = ["routerbench", "llmrouter", "routellm", "routerdc"]
+SOURCES = {
+    "routerbench": "routerbench", "llmrouter": "llmrouter", "routellm": "routellm", "routerdc": "routerdc",
+    "ablation": "routerbench", "thin_logs": "routerbench", "new_users": "routerbench", "new_llms": "llmrouter",
+}  # fmt: skip
+EXPERIMENTS = list(SOURCES)
 
 
 @pytest.fixture
@@ -168,8 +172,9 @@ def test_a_malformed_variable_is_refused(write: Any, text: str) -> None:
 def test_shipped_experiments_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROUTER_DATASETS", "/some/where")
     config = load_config(FOLDER / f"{name}.yaml")
-    assert (config.name, config.data.source, config.data.path) == (name, name, f"/some/where/{name}")
-    assert config.evaluate.repeats == 5
+    source = SOURCES[name]
+    assert (config.name, config.data.source, config.data.path) == (name, source, f"/some/where/{source}")
+    assert config.evaluate.repeats == (3 if name == "thin_logs" else 5)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

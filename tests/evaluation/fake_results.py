@@ -146,6 +146,7 @@ def _decide(policy: str, preference: float, world: dict, rng: np.random.Generato
         "cost_usd": world["cost_usd"][rows, chosen],
         "reward": np.full(num_queries, np.nan) if persona else utility[rows, chosen],
         "best": is_best(utility, chosen),
+        "best_in_top3": is_best(utility, chosen) | (rows % 3 == 0),
         "expected_performance": expected if predicts else np.nan,
         "expected_cost_usd": world["cost_usd"].mean(axis=0)[chosen] if predicts else np.nan,
     }
