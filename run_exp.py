@@ -31,6 +31,7 @@ from data_processing.users import make_users
 from evaluation.evaluate import Fitted, evaluate, fit_policies
 from evaluation.report import write_report
 from evaluation.results import RepeatResult, Results
+from evaluation.studies import check_studies, gather, run_studies
 from evaluation.summary import write_metrics
 from evaluation.wording import verdict
 from graph.encoder import make_encoder
@@ -89,17 +90,25 @@ def run(config: Config, folder: Path) -> int:
     seeds = [config.seed + repeat for repeat in range(config.evaluate.repeats)]
     # All splits at once: an empty one is found before anything is trained, not after hours of finished repeats.
     splits = [split_queries(loaded.dataset.queries, config.data.split, s, loaded.test_query_ids) for s in seeds]
+    check_studies(config, loaded.dataset)
     encoder = make_encoder(config.encoder, config.train.device)
     judge = make_judge(loaded.dataset, config.users)
     LOG.info("%s", describe(loaded))
 
     repeats: list[RepeatResult] = []
+    studies: list[dict[str, pd.DataFrame]] = []
     best_router: Router | None = None
     inferred = pd.Series(dtype=float)
     interrupted = False
     try:
         for repeat, seed in enumerate(seeds):
-            prepared = prepare(loaded.dataset, splits[repeat], config, encoder, seed, progress, judge)
+
+            def prepare_with(other: Config, split: pd.Series = splits[repeat], seed: int = seed) -> PreparedData:
+                same = other.encoder == config.encoder
+                reader = encoder if same else make_encoder(other.encoder, other.train.device)
+                return prepare(loaded.dataset, split, other, reader, seed, progress, judge)
+
+            prepared = prepare_with(config)
             fitted = fit_policies(prepared, config, seed, progress)
             repeats.append(evaluate(prepared, fitted, config, repeat))
             LOG.info("repeat %d of %d: %s", repeat + 1, config.evaluate.repeats, headline(repeats[-1]))
@@ -108,6 +117,7 @@ def run(config: Config, folder: Path) -> int:
                 inferred = inferred_preferences(best_router, prepared)
             if any(isinstance(item.policy, GraphPolicy) and item.policy.interrupted for item in fitted.values()):
                 raise KeyboardInterrupt
+            studies.append(run_studies(config, prepare_with, prepared, fitted, seed, repeat, progress))
     except KeyboardInterrupt:
         if not repeats:
             raise
@@ -116,7 +126,7 @@ def run(config: Config, folder: Path) -> int:
 
     if best_router is not None:
         best_router.save(folder / "router")
-    results = collect(loaded, config, repeats, inferred, interrupted)
+    results = collect(loaded, config, repeats, inferred, interrupted, gather(studies))
     metrics = write_report(
         results,
         folder,
@@ -162,8 +172,8 @@ def make_judge(data: Dataset, users: Users) -> RuleJudge | None:
     personas = make_personas(users)
     if set(data.users["user_id"]) != {persona.user_id for persona in personas}:
         raise InputError(
-            f"{data.name}: expected a table 'interactions' with what its users chose, got none; add it, or leave out the "
-            "table 'users' to have the personas of users.personas choose"
+            f"{data.name}: expected a table 'interactions' with what its users chose, got none; add it, or leave out "
+            "the table 'users' to have the personas of users.personas choose"
         )
     return RuleJudge.of(data, personas, users.self_agreement, users.persona_seed)
 
@@ -207,7 +217,7 @@ def make_router(prepared: PreparedData, graph: Fitted, config: Config, loaded: L
     table = pd.DataFrame({"query_id": queries.query_ids, "query": queries.texts, "task_id": queries.task_ids})
     data = loaded.dataset
     about = {"dataset": data.name, "cost_kind": data.cost_kind, "simulated": data.simulated}
-    return Router(graph.policy, prepared.features, config.encoder, table, about)
+    return Router(graph.policy, prepared.features, config.encoder, table, about, prepared.scaler, prepared.train.llms)
 
 
 def inferred_preferences(router: Router, prepared: PreparedData) -> pd.Series:
@@ -219,7 +229,12 @@ def inferred_preferences(router: Router, prepared: PreparedData) -> pd.Series:
 
 
 def collect(
-    loaded: LoadedData, config: Config, repeats: list[RepeatResult], inferred: pd.Series, interrupted: bool
+    loaded: LoadedData,
+    config: Config,
+    repeats: list[RepeatResult],
+    inferred: pd.Series,
+    interrupted: bool,
+    studies: dict[str, pd.DataFrame],
 ) -> Results:
     """Return what the report needs."""
     data = loaded.dataset
@@ -236,6 +251,7 @@ def collect(
         users=users.assign(inferred_preference=users["user_id"].map(inferred).astype(float)),
         llms=data.llms,
         repeats=repeats,
+        studies=studies,
     )
 
 
@@ -245,7 +261,7 @@ def prepare_folder(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         for name in RESULT_FILES:
             (folder / name).unlink(missing_ok=True)
-        for name in ("plots", "router"):
+        for name in ("plots", "studies", "router"):
             if (folder / name).exists():
                 shutil.rmtree(folder / name)
         (folder / "log.txt").write_text("", encoding="utf-8")

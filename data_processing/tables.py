@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import InputError, did_you_mean
+from configs.preferences import PREFERENCE_WORDS
 
 CostKind = Literal["published", "computed", "relative", "none"]
 
@@ -128,6 +129,8 @@ def conform(name: str, table: pd.DataFrame, source: str = "") -> pd.DataFrame:
             data[column] = values.fillna("").astype("str")
         else:
             values = table[column] if column in table.columns else pd.Series(np.nan, index=table.index)
+            if column == "preference":  # "balanced" is as good as 0.5
+                values = values.map(lambda said: PREFERENCE_WORDS.get(str(said).strip().casefold(), said))
             data[column] = _numbers(values, column, where)
     return pd.DataFrame(data).reset_index(drop=True)
 

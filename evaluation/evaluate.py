@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -147,15 +148,19 @@ def _decisions(
         isinstance(policy, OutcomePolicy) and not test.judged and name not in ("elo", "cheapest")
     ):  # they predict ranks
         expected[..., :2] = policy.outcomes(test.queries.take(rows))
+    sure = np.full(len(user), np.nan)
+    if isinstance(policy, GraphPolicy):
+        offered = np.where(observed, scores, -np.inf)[user, query]
+        sure = policy.probability(offered, users["user_id"].to_numpy()[user].tolist())
     query_ids = [test.queries.query_ids[place] for place in rows]
     tasks, task = np.unique([prepared.task_of[query_id] for query_id in query_ids], return_inverse=True)
     return pd.DataFrame(
         {
-            "policy": pd.Categorical.from_codes(np.zeros(len(user), dtype=int), [name]),
-            "user_id": pd.Categorical.from_codes(user, list(users["user_id"])),
-            "query_id": pd.Categorical.from_codes(query, query_ids),
-            "task_id": pd.Categorical.from_codes(task[query], list(tasks)),
-            "llm_id": pd.Categorical.from_codes(llm, test.llm_ids),
+            "policy": _ids(np.zeros(len(user), dtype=int), [name]),
+            "user_id": _ids(user, list(users["user_id"])),
+            "query_id": _ids(query, query_ids),
+            "task_id": _ids(task[query], list(tasks)),
+            "llm_id": _ids(llm, test.llm_ids),
             "performance": test.performance[row, llm],
             "cost": test.cost[row, llm],
             "cost_usd": test.cost_usd[row, llm],
@@ -164,8 +169,13 @@ def _decisions(
             "best_in_top3": np.nanmax(top, axis=1) >= np.nanmax(worth, axis=1) - TOLERANCE,
             "expected_performance": expected[query, llm, 0],
             "expected_cost_usd": expected[query, llm, 2],
+            "confidence": sure,
         }
     )
+
+
+def _ids(codes: np.ndarray, names: Sequence[str]) -> pd.Categorical:
+    return pd.Categorical.from_codes(codes, pd.Index(list(names), dtype="str"))
 
 
 def _singles(test: RoutingData, rows: np.ndarray) -> pd.DataFrame:

@@ -38,6 +38,7 @@ DECISION_COLUMNS = [
     "best_in_top3",
     "expected_performance",
     "expected_cost_usd",
+    "confidence",
 ]
 HISTORY_COLUMNS = ["epoch", "train_loss", "validation_loss", "validation_reward"]
 STUDY_COLUMNS = ["panel", "series", "x", "repeat", "reward", "accuracy", "reference"]
@@ -59,11 +60,12 @@ class RepeatResult:
     `decisions`: one row per (policy, user_id, query_id), columns `DECISION_COLUMNS`. `llm_id` is the chosen LLM;
     `performance`, `cost` (scaled, [0, 1]) and `cost_usd` are what it had; `reward` uses the user's true preference (NaN
     for personas); `best` is whether the choice attains the oracle's reward on that row, ties count (for personas:
-    agreement with the judge), `best_in_top3` whether one of the policy's first three does; `expected_*` is what the policy predicted, NaN where it predicts none.
+    agreement with the judge), `best_in_top3` whether one of the policy's first three does; `confidence` how likely the
+    policy held its choice to be the best; `expected_*` is what the policy predicted, NaN where it predicts none.
     `singles`: llm_id, performance, cost, cost_usd: means over the test queries of always using that LLM.
     `timings`: policy, fit_seconds, route_ms_per_query. `history`: the graph's training, columns `HISTORY_COLUMNS`,
-    without rows where there was none. `chosen_epoch`: the epoch kept; None: the best by validation. `judge_ceiling`: the
-    accuracy of always naming the answer that a persona is likeliest to pick, having read all; NaN where unknown.
+    without rows where there was none. `chosen_epoch`: the epoch kept; None: the best by validation. `judge_ceiling`:
+    the accuracy of always naming the answer that a persona is likeliest to pick, having read all; NaN where unknown.
     """
 
     repeat: int

@@ -186,7 +186,7 @@ def _add_llms(graph: HeteroData, train: RoutingData) -> None:
 
 
 def log_prices(llms: pd.DataFrame, middle: float | None = None) -> np.ndarray:
-    """Return (L, 2) logarithms of the prices; where one is not given `middle`, by default the mean of those that are."""
+    """Return (L, 2) logarithms of the prices; an unknown one becomes `middle`, by default the mean of the known."""
     prices = llms[["input_price_usd_per_mtok", "output_price_usd_per_mtok"]].to_numpy(dtype=np.float64)
     log_price = np.log(prices + 0.01)
     if middle is None:
@@ -212,8 +212,8 @@ def add_llm(
 ) -> HeteroData:
     """Return the graph with one more LLM, last, and its edges to the query nodes `queries`; the old graph stays.
 
-    Shapes: `embedding` (d,), `outcomes` (n, 3 or more): performance, scaled cost, dollars, and as many attributes of the
-    answer as are known; the others are taken to be average, that is 0. Its answers count as unlike all others.
+    Shapes: `embedding` (d,), `outcomes` (n, 3 or more): performance, scaled cost, dollars, and as many attributes of
+    the answer as are known; the others are taken to be average, that is 0. Its answers count as unlike all others.
     """
     other = copy.copy(graph)
     middle = float(graph["llm"].log_price.mean())

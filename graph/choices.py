@@ -71,8 +71,8 @@ def popularity_view(data: RoutingData) -> RoutingData:
 class Answers:
     """The answers to Q queries as a persona sees them.
 
-    Shapes: `properties` (Q, L, K) of each LLM's answer, the first being performance; `classes` (Q, L) numbers the distinct
-    answers within each row, −1 where there is none.
+    Shapes: `properties` (Q, L, K) of each LLM's answer, the first being performance; `classes` (Q, L) numbers the
+    distinct answers within each row, −1 where there is none.
     """
 
     properties: np.ndarray

@@ -15,16 +15,28 @@ from torch_geometric.data import HeteroData
 
 from configs.errors import InputError, did_you_mean
 from configs.schema import Graph, Train
-from graph.build import CHANNELS, add_llm, answers_of, attach, build_graph, itself, remove_llm
-from graph.choices import Answers
+from graph.build import (
+    CHANNELS,
+    add_llm,
+    answers_of,
+    attach,
+    build_graph,
+    itself,
+    observations,
+    remove_llm,
+    task_of,
+)
+from graph.choices import Answers, hits, places
+from graph.confidence import Confidence
 from graph.device import resolve_device
 from graph.model import GraphModel
 from graph.policy import OutcomePolicy, utility
 from graph.preference import Preferences
-from graph.records import Queries, RoutingData
+from graph.records import UNKNOWN_TASK, Queries, RoutingData
 from graph.taste import Tastes
 from graph.train import Supervision, Training, supervision, train_model
 
+MAX_CALIBRATED = 100  # personas on whose picks it is calibrated how sure to be
 MAX_TASTES = 32  # users whose likings are supervised in training
 TASTES_AT_ONCE = 64  # users whose likings are predicted in one pass
 
@@ -88,7 +100,40 @@ class GraphPolicy(OutcomePolicy):
         )
         del graph["user", "chose", "query"], graph["query", "near", "query"]
         self.graph, self.model = graph.cpu(), model.cpu()
+        self.confidence = self._calibrated(validation)
         return self
+
+    def _calibrated(self, validation: RoutingData) -> Confidence:
+        """Fit how sure to be, on the validation queries that every LLM answered: on others nobody knows the best."""
+        whole = np.flatnonzero(np.isfinite(validation.performance).all(axis=1))
+        raw = self.raw_predictions(validation.queries)
+        alpha = np.linspace(0.0, 1.0, 11)  # any preference may be stated, not only those of the users
+        worth = utility(np.stack([validation.performance, validation.cost], axis=-1)[whole], alpha[:, None, None])
+        scores = utility(raw[whole], alpha[:, None, None]).reshape(-1, len(self.llm_ids))
+        best = np.isclose(worth, worth.max(axis=2, keepdims=True, initial=-np.inf), rtol=0, atol=1e-9)
+        belief = np.repeat(alpha, len(whole))
+        if self.tastes is not None:
+            users = sorted(set(validation.interactions["user_id"]))[:: 1 + len(validation.users) // MAX_CALIBRATED]
+            chosen = places(validation, validation.interactions, users)
+            keep = np.isin(chosen.query, whole)
+            liked = self.likings(validation.queries, users) if users else np.zeros((0, *raw.shape[:2]))
+            scores = np.concatenate([scores, liked[chosen.user[keep], chosen.query[keep]]])
+            best = np.concatenate([best.reshape(-1, len(self.llm_ids)), hits(validation, chosen)[keep]])
+            belief = np.concatenate([belief, np.full(int(keep.sum()), np.nan)])
+        return Confidence.fit(scores, best.reshape(-1, len(self.llm_ids)), belief)
+
+    def probability(
+        self, scores: np.ndarray, users: Sequence[str], stated: Sequence[float | None] | None = None
+    ) -> np.ndarray:
+        """Return (N,) how likely the highest of each row of `scores` (N, num_llms) is the best; NaN where unknown."""
+        given = [None] * len(users) if stated is None else stated
+        alpha = self._alphas(users, given)
+        silent = [self._silent(user, value) for user, value in zip(users, given, strict=True)]
+        return self.confidence.probability(scores, np.where(silent, np.nan, alpha))
+
+    def _alphas(self, users: Sequence[str], given: Sequence[float | None]) -> np.ndarray:
+        inferred = self.preferences.mean(users)
+        return np.array([mean if value is None else value for mean, value in zip(inferred, given, strict=True)])
 
     def _truth(self, data: RoutingData, usd_scale: float, users: list[str], device: torch.device) -> Supervision:
         """Return what training is supervised by: the outcomes, and what a few users make of them."""
@@ -96,7 +141,7 @@ class GraphPolicy(OutcomePolicy):
             alpha = np.unique(np.round(self.preferences.mean(users), 2))
             weights = np.stack([alpha, alpha - 1, 0.0 * alpha], axis=1)
             return supervision(data, usd_scale, weights, device)
-        some = users[:: 1 + (len(users) - 1) // MAX_TASTES]
+        some = sorted(users)[:: 1 + (len(users) - 1) // MAX_TASTES]  # by id: not by the order of the table
         liked = self.tastes.liking(Answers.of(data), some)
         weights = np.hstack([np.zeros((len(some), len(CHANNELS))), np.eye(len(some))])
         return supervision(data, usd_scale, weights, device, liked)
@@ -140,9 +185,7 @@ class GraphPolicy(OutcomePolicy):
         inferred: a taste where the router learnt from personas, else a preference.
         """
         given = [None] * len(users) if stated is None else list(stated)
-        inferred = self.preferences.mean(users)
-        alpha = np.array([mean if value is None else value for mean, value in zip(inferred, given, strict=True)])
-        scores = utility(raw, alpha[:, None])
+        scores = utility(raw, self._alphas(users, given)[:, None])
         silent = [row for row, (user, value) in enumerate(zip(users, given, strict=True)) if self._silent(user, value)]
         if silent:
             people = list(dict.fromkeys(users[row] for row in silent))
@@ -191,6 +234,33 @@ class GraphPolicy(OutcomePolicy):
             other.tastes.observe(dataclasses.replace(data, interactions=interactions))
         return other
 
+    def remembered(self) -> RoutingData:
+        """Return what the graph knows of its train queries, as far as `observed` needs it: no texts, no users."""
+        outcome, known = (part.numpy() for part in observations(self.graph))
+        values = np.where(known > 0, outcome, np.nan).astype(np.float64)
+        answers = answers_of(self.graph)
+        queries = Queries(
+            self.query_ids,
+            tuple(self.graph.task_ids[task] if task >= 0 else UNKNOWN_TASK for task in task_of(self.graph).tolist()),
+            ("",) * len(self.query_ids),
+            self.graph["query"].x.numpy(),
+            tuple(self.graph.blocks),
+        )
+        return RoutingData(
+            llms=pd.DataFrame({"llm_id": self.llm_ids}),
+            llm_embeddings=self.graph["llm"].x.numpy(),
+            tasks=pd.DataFrame({"task_id": self.graph.task_ids}),
+            task_embeddings=self.graph["task"].x.numpy(),
+            queries=queries,
+            performance=values[..., 0],
+            cost=values[..., 1],
+            cost_usd=values[..., 2] * self.graph.usd_scale,
+            users=pd.DataFrame({"user_id": [], "kind": [], "preference": []}),
+            interactions=pd.DataFrame({"user_id": [], "query_id": [], "llm_id": [], "reward": []}),
+            answers=answers.classes,
+            attributes=answers.properties[..., 1:],
+        )
+
     def with_preference(self, user_id: str, preference: float | None) -> Self:
         """Return a policy to which the user has stated a preference in [0, 1]; None takes it back."""
         other = copy.copy(self)
@@ -204,9 +274,9 @@ class GraphPolicy(OutcomePolicy):
         """Return a policy that knows one more LLM, by its row of table `llms` and its outcomes on train queries.
 
         Nothing is trained: the LLM becomes a node, its outcomes edges. Shapes: `embedding` (d,) of `llm_text`;
-        `outcomes` (n, 3 or more) performance, scaled cost, dollars, and as many attributes of the answer as are known (the rest
-        is taken to be average). An LLM without outcomes starts from the LLMs like it. Raises `InputError` for an id
-        that is taken or a query that is not a train query.
+        `outcomes` (n, 3 or more) performance, scaled cost, dollars, and as many attributes of the answer as are known
+        (the rest is taken to be average). An LLM without outcomes starts from the LLMs like it. Raises `InputError` for
+        an id that is taken or a query that is not a train query.
         """
         name = str(llm["llm_id"])
         if name in self.llm_ids:
@@ -249,6 +319,8 @@ class GraphPolicy(OutcomePolicy):
             },
         }
         arrays = {f"preferences.{name}": value for name, value in user_arrays.items()}
+        settings["confidence"], confidence_arrays = self.confidence.state()
+        arrays |= {f"confidence.{name}": value for name, value in confidence_arrays.items()}
         if self.tastes is not None:
             settings["tastes"], taste_arrays = self.tastes.state()
             arrays |= {f"tastes.{name}": value for name, value in taste_arrays.items()}
@@ -263,6 +335,7 @@ class GraphPolicy(OutcomePolicy):
         policy = cls(Graph.model_validate_json(json.dumps(settings["config"])))
         policy.llm_ids, policy.query_ids = settings["llm_ids"], tuple(settings["query_ids"])
         policy.preferences = Preferences.from_state(settings["preferences"], _with_prefix(arrays, "preferences."))
+        policy.confidence = Confidence.from_state(settings["confidence"], _with_prefix(arrays, "confidence."))
         policy.tastes = None
         if "tastes" in settings:
             policy.tastes = Tastes.from_state(settings["tastes"], _with_prefix(arrays, "tastes."))

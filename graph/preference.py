@@ -18,6 +18,8 @@ from graph.records import RoutingData
 GRID = np.linspace(0.0, 1.0, 41)
 TEMPERATURES = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 REWARD_STD = 0.02
+REWARD_TAIL = 3.0  # degrees of freedom: a reward that fits no preference counts little, whatever its size
+LAPSES = 0.02  # share of choices that say nothing: nobody is consistent, and one slip must not outweigh a history
 BLOCK = 100_000  # interactions whose messages are held at once
 MAX_FOR_TEMPERATURE = 3_000  # interactions: one number does not need more, and every policy infers it
 # Half of the prior stays flat, so that a new user between the known ones is not pulled onto one of them.
@@ -112,8 +114,8 @@ class Preferences:
 def interaction_messages(data: RoutingData, interactions: pd.DataFrame, temperature: float) -> np.ndarray:
     """Return (M, len(GRID)) log-likelihoods of M interactions with queries of `data`; zeros where it has no outcome.
 
-    A choice has the probability softmax(utility / temperature) among the LLMs observed on that query; a known reward
-    adds a Gaussian around α·performance − (1−α)·cost of the chosen LLM.
+    A choice has the probability softmax(utility / temperature) among the LLMs observed on that query, but for LAPSES; a
+    known reward adds Student's t around α·performance − (1−α)·cost of the chosen LLM.
     """
     rows = pd.Index(data.queries.query_ids).get_indexer(pd.Index(interactions["query_id"]))
     columns = pd.Index(data.llm_ids).get_indexer(pd.Index(interactions["llm_id"]))
@@ -129,13 +131,15 @@ def interaction_messages(data: RoutingData, interactions: pd.DataFrame, temperat
     logits = np.where(np.isfinite(utility), utility / temperature, -np.inf)
     top = logits.max(axis=1, keepdims=True)
     log_norm = top[:, 0] + np.log(np.exp(logits - top).sum(axis=1))
-    messages[usable] = logits[inverse, columns[usable]] - log_norm[inverse]
+    offered = np.isfinite(logits[:, :, 0]).sum(axis=1)[inverse, None]
+    meant = logits[inverse, columns[usable]] - log_norm[inverse] + np.log1p(-LAPSES)
+    messages[usable] = np.logaddexp(meant, np.log(LAPSES / offered))
     reward = interactions["reward"].to_numpy(dtype=float)
     rated = usable & np.isfinite(reward)
     if rated.any():
         place = np.searchsorted(used, rows[rated])
         error = reward[rated][:, None] - utility[place, columns[rated]]
-        messages[rated] += -0.5 * (error / REWARD_STD) ** 2
+        messages[rated] -= 0.5 * (REWARD_TAIL + 1) * np.log1p((error / REWARD_STD) ** 2 / REWARD_TAIL)
     return messages
 
 

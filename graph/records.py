@@ -83,7 +83,11 @@ class RoutingData:
 
 @dataclasses.dataclass(frozen=True)
 class Alternative:
-    """One LLM as the router sees it for one (user, query); `expected_cost` is scaled to [0, 1]."""
+    """One LLM as the router sees it for one (user, query); `expected_cost` is scaled to [0, 1].
+
+    `utility` is α·performance − (1−α)·cost of what the model predicts; for a persona the expected chance that it would
+    pick this LLM's answer.
+    """
 
     llm_id: str
     utility: float
@@ -94,7 +98,11 @@ class Alternative:
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """The answer of the router for one (user, query): the ranked LLMs, best first, and why."""
+    """The answer of the router for one (user, query): the ranked LLMs, best first, and why.
+
+    `confidence`: the calibrated probability that the chosen LLM is the best (or as good as the best) for this user and
+    query; None where validation had nothing to calibrate it on. `preference` is None where a taste serves the user.
+    """
 
     user_id: str
     query: str
@@ -103,7 +111,8 @@ class Decision:
     expected_performance: float
     expected_cost_usd: float
     alternatives: tuple[Alternative, ...]
-    preference: float
+    confidence: float | None
+    preference: float | None
     preference_source: str
     nearest_queries: tuple[dict[str, Any], ...]
     why: str

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from configs.errors import InputError
+from configs.preferences import PREFERENCE_WORDS, parse_preference
 from graph.records import Decision
 from graph.router import Router
 
@@ -68,6 +69,8 @@ def as_text(decision: Decision, about: dict[str, object]) -> str:
     lines.append(
         f"  expected performance {decision.expected_performance:.3f}, cost {unit}{decision.expected_cost_usd:.3g}"
     )
+    if decision.confidence is not None:
+        lines.append(f"  the best LLM here with probability {decision.confidence:.2f}")
     if len(decision.alternatives) > 1:
         second = decision.alternatives[1]
         lines.append(
@@ -87,7 +90,7 @@ class Request:
     query: str
     user: str
     task: str | None
-    preference: float | None
+    preference: float | str | None
 
 
 def _batch(router: Router, options: argparse.Namespace) -> Iterator[Decision]:
@@ -141,10 +144,12 @@ def _json_request(line: str, path: str, number: int, base: Request) -> Request:
         if name not in known:
             raise InputError(f"{where}: expected the keys {', '.join(known)}, got {name!r}; remove it")
         number_given = isinstance(value, int | float) and not isinstance(value, bool)
-        right = number_given if name == "preference" else isinstance(value, str)
+        right = isinstance(value, str) or (name == "preference" and number_given)
         if not right and value is not None:
-            kind = "a number" if name == "preference" else "a text"
+            kind = "a number or words" if name == "preference" else "a text"
             raise InputError(f"{where}: expected {kind} as {name!r}, got {value!r}; mend it")
+    if values.get("preference") is not None:  # here, where the line is known
+        values["preference"] = parse_preference(values["preference"], f"{where}: preference")
     return dataclasses.replace(base, **{name: value for name, value in values.items() if value is not None})
 
 
@@ -170,9 +175,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--preference",
-        type=float,
         metavar="A",
-        help="weight of performance in [0, 1]; wins over what is known of the user",
+        help=f"weight of performance in [0, 1], or {', '.join(PREFERENCE_WORDS)}; wins over what is known of the user",
     )
     parser.add_argument("--json", action="store_true", help="print the whole decision as JSON")
     parser.add_argument(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,22 +11,37 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import InputError, did_you_mean
+from configs.preferences import parse_preference
 from configs.schema import Encoder
+from data_processing.scaling import CostScaler
+from data_processing.tables import conform, llm_text
 from graph.artifact import load_artifact, save_artifact
 from graph.encoder import make_encoder
 from graph.features import QueryFeatures
+from graph.feedback import check_interactions, check_probes
 from graph.graph_policy import GraphPolicy
-from graph.policy import utility
-from graph.records import UNKNOWN_TASK, Alternative, Decision, Queries
+from graph.records import UNKNOWN_TASK, Alternative, Decision, Queries, RoutingData
 
 NUM_NEAREST = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Wish:
+    """What a user wants: a preference, or None and a taste in words; and where it is known from."""
+
+    preference: float | None
+    source: str
+    words: str
 
 
 class Router:
     """A trained graph policy with everything that turns text into decisions; `save` and `load` make it a folder.
 
     `queries`: query_id, query, task_id of the train queries, in the order of the policy's graph.
-    `about`: dataset, cost_kind, simulated, embedded in the artifact so that no number loses its meaning.
+    `about`: dataset, cost_kind, simulated, embedded in the artifact so that no number loses its meaning. `scaler`: from
+    dollars to cost, as fitted on train rows. `llms`: the rows of table `llms` that the router chooses among.
+
+    A router learns without training: `observe` users, `state_preference`, `add_llm`, `remove_llm`. `save` keeps it.
     """
 
     def __init__(
@@ -35,12 +51,16 @@ class Router:
         encoder: Encoder,
         queries: pd.DataFrame,
         about: dict[str, Any],
+        scaler: CostScaler,
+        llms: pd.DataFrame,
     ) -> None:
         self.policy = policy
         self.features = features
         self.encoder = encoder
         self.queries = queries
         self.about = about
+        self.scaler = scaler
+        self.llms = llms
 
     @property
     def llm_ids(self) -> list[str]:
@@ -49,10 +69,11 @@ class Router:
     @property
     def user_ids(self) -> list[str]:
         """The users with a belief of their own; any other id gets the population's answer."""
-        return sorted({*self.policy.preferences.log_likelihood, *self.policy.preferences.stated})
+        tastes = self.policy.tastes.users if self.policy.tastes is not None else {}
+        return sorted({*self.policy.preferences.log_likelihood, *self.policy.preferences.stated, *tastes})
 
     def route(
-        self, query: str, user_id: str = "", task_id: str | None = None, preference: float | None = None
+        self, query: str, user_id: str = "", task_id: str | None = None, preference: float | str | None = None
     ) -> Decision:
         """Return the decision for one query. See `route_batch`."""
         return self.route_batch([query], [user_id], [task_id], [preference])[0]
@@ -62,9 +83,10 @@ class Router:
         queries: Sequence[str],
         user_ids: Sequence[str],
         task_ids: Sequence[str | None] | None = None,
-        preferences: Sequence[float | None] | None = None,
+        preferences: Sequence[float | str | None] | None = None,
     ) -> list[Decision]:
-        """Return a decision per query. A `preference` in [0, 1] given here wins over what is known of the user.
+        """Return a decision per query. A preference given here wins over what is known of the user: a number in [0, 1],
+        or one of `configs.preferences.PREFERENCE_WORDS` such as "cost first".
 
         A task that is not given is inferred from the nearest train queries; raises `InputError` for an unknown one.
         """
@@ -77,31 +99,35 @@ class Router:
         batch = Queries(batch.query_ids, tuple(tasks), batch.texts, batch.embeddings, batch.blocks)
         raw = self.policy.raw_predictions(batch)
         values = self.policy.in_range(raw)
-        stated = [_checked(value) for value in preferences or [None] * len(queries)]
-        alphas = [
-            float(self.policy.preferences.mean([user])[0]) if alpha is None else alpha
-            for user, alpha in zip(user_ids, stated, strict=True)
-        ]
+        stated = [None if said is None else parse_preference(said) for said in preferences or [None] * len(queries)]
         # The utilities that rank are those of `Policy.scores`: not clipped.
-        scores = utility(raw, np.array(alphas)[:, None])
-        decisions = []
-        for row, user in enumerate(user_ids):
-            source = "stated" if stated[row] is not None else self.policy.preferences.source(user)
-            decisions.append(
-                self._decision(
-                    (user, queries[row], tasks[row], not given[row]), scores[row], values[row],
-                    (alphas[row], source), near[row][:NUM_NEAREST],
-                )
-            )  # fmt: skip
-        return decisions
+        scores = self.policy.utilities(batch, raw, user_ids, stated)
+        sure = self.policy.probability(scores, user_ids, stated)
+        return [
+            self._decision(
+                (user, queries[row], tasks[row], not given[row]), scores[row], values[row],
+                self.wish(user, stated[row]), near[row][:NUM_NEAREST], float(sure[row]),
+            )
+            for row, user in enumerate(user_ids)
+        ]  # fmt: skip
+
+    def wish(self, user: str, given: float | None = None) -> Wish:
+        """Return what is known of what the user wants, and from where; `given` with a request wins."""
+        if given is not None:
+            return Wish(given, "stated", "")
+        preferences, tastes = self.policy.preferences, self.policy.tastes
+        if tastes is None or user in preferences.stated:
+            return Wish(float(preferences.mean([user])[0]), preferences.source(user), "")
+        return Wish(None, tastes.source(user), tastes.words(user))
 
     def _decision(
         self,
         request: tuple[str, str, str, bool],
         scores: np.ndarray,
         values: np.ndarray,
-        preference: tuple[float, str],
+        wish: Wish,
         near: np.ndarray,
+        sure: float,
     ) -> Decision:
         user, query, task, inferred_task = request
         order = np.argsort(-scores, kind="stable")
@@ -119,10 +145,76 @@ class Router:
             best.expected_performance,
             best.expected_cost_usd,
             ranked,
-            *preference,
+            None if np.isnan(sure) else sure,
+            wish.preference,
+            wish.source,
             nearest,
-            explain(user, task, inferred_task, ranked, preference),
+            explain(user, task, inferred_task, ranked, wish),
         )
+
+    def observe(self, user_id: str, interactions: pd.DataFrame) -> None:
+        """Learn from what a known or new user chose; nothing is trained.
+
+        `interactions`: `llm_id`, the chosen LLM; `query_id` or `query`, a known query or a new text; and optionally
+        `reward`, how well the answer pleased as a number in [−1, 1] (α·performance − (1−α)·cost), which a known query
+        alone can make sense of. On a new text the user is taken to have chosen among the answers that are expected
+        there. Raises `InputError` that names the first wrong row.
+        """
+        if not user_id.strip():
+            raise InputError("user: expected an id, got an empty one; give the user's id")
+        table = check_interactions(interactions, self.llm_ids, self.queries)
+        known = table["query_id"] != ""
+        table = table.assign(user_id=user_id)
+        memory = self.policy.remembered()
+        policy = self.policy.observed(memory, table[known]) if known.any() else self.policy
+        if not known.all():
+            fresh = table[~known].reset_index(drop=True)
+            expected = self._expected(fresh["query"].tolist(), memory)
+            policy = policy.observed(expected, fresh.assign(query_id=list(expected.queries.query_ids)))
+        self.policy = policy
+
+    def _expected(self, texts: Sequence[str], memory: RoutingData) -> RoutingData:
+        """Return new queries as if every LLM had answered them as expected; of their texts nothing is expected."""
+        batch = self._featurise(texts, [UNKNOWN_TASK] * len(texts))
+        values = self.policy.predictions(batch)
+        attributes = None if memory.attributes is None else np.zeros((*values.shape[:2], memory.attributes.shape[2]))
+        return dataclasses.replace(
+            memory,
+            queries=batch,
+            performance=values[..., 0],
+            cost=values[..., 1],
+            cost_usd=values[..., 2],
+            answers=None,
+            attributes=attributes,
+        )
+
+    def state_preference(self, user_id: str, preference: float | str | None) -> None:
+        """Keep what the user states: it wins over what was inferred. None goes back to what was inferred."""
+        stated = None if preference is None else parse_preference(preference)
+        self.policy = self.policy.with_preference(user_id, stated)
+
+    def add_llm(self, llm: Mapping[str, Any], probes: pd.DataFrame | None = None) -> None:
+        """Choose from now on also among a new LLM; nothing is trained.
+
+        `llm`: a row of table `llms`: `llm_id`, and as far as known `description`, `family`, prices. `probes`: its
+        outcomes on known queries: `query_id` or `query`, `performance` in [0, 1], `cost_usd`. Without any it starts
+        from the LLMs like it; some 50 spread over the tasks make a good start. Raises `InputError` for a wrong row.
+        """
+        row = conform("llms", pd.DataFrame([dict(llm)]), "the new LLM")
+        table = check_probes(probes, self.queries)
+        text = llm_text(row.iloc[0])
+        embedding = self.features.encoder.encode([text])[0]
+        place = dict(zip(self.queries["query_id"], self.queries["task_id"], strict=True))
+        dollars = table["cost_usd"].to_numpy(dtype=float)[:, None]
+        cost = self.scaler.scale([place[query] for query in table["query_id"]], dollars)
+        outcomes = np.column_stack([table["performance"].to_numpy(dtype=float), cost, dollars])
+        self.policy = self.policy.with_llm(row.iloc[0], embedding, list(table["query_id"]), outcomes)
+        self.llms = pd.concat([self.llms, row], ignore_index=True)
+
+    def remove_llm(self, llm_id: str) -> None:
+        """Never choose this LLM again. What users' choices of it said about the users stays."""
+        self.policy = self.policy.without_llm(llm_id)
+        self.llms = self.llms[self.llms["llm_id"] != llm_id].reset_index(drop=True)
 
     def _featurise(self, queries: Sequence[str], tasks: Sequence[str]) -> Queries:
         ids = [f"new-{number}" for number in range(len(queries))]
@@ -156,6 +248,8 @@ class Router:
             "encoder": self.encoder.model_dump(mode="json"),
             "encoder_key": self.features.encoder.key,
             "queries": self.queries.to_dict("list"),
+            "scaler": self.scaler.to_json(),
+            "llms": self.llms.astype(object).where(self.llms.notna(), None).to_dict("list"),
         }
         save_artifact(folder, "router", settings, {})
 
@@ -173,39 +267,40 @@ class Router:
             )
         features = QueryFeatures.from_state(encoder, *load_artifact(folder / "features", "features"))
         policy = GraphPolicy.load(folder / "policy")
-        return cls(policy, features, encoder_config, pd.DataFrame(settings["queries"]), settings["about"])
+        scaler, llms = CostScaler.from_json(settings["scaler"]), conform("llms", pd.DataFrame(settings["llms"]))
+        queries = pd.DataFrame(settings["queries"])
+        return cls(policy, features, encoder_config, queries, settings["about"], scaler, llms)
 
 
-def explain(
-    user: str, task: str, inferred_task: bool, ranked: Sequence[Alternative], preference: tuple[float, str]
-) -> str:
+def explain(user: str, task: str, inferred_task: bool, ranked: Sequence[Alternative], wish: Wish) -> str:
     """Return one or two plain sentences: whose preference, what it weighs, and what decided against the runner-up."""
-    alpha, source = preference
+    alpha = wish.preference
     who = {
         "stated": "as stated",
         "inferred": f"as inferred from what {user} chose",
         "population": f"as of all users, for nothing is known of {user or 'this user'}",
-    }[source]
-    text = f"Performance weighs {alpha:.2f} and cost {1 - alpha:.2f}, {who}."
+    }[wish.source]
+    if alpha is None:
+        text = f"{wish.words}, {who}."
+    else:
+        text = f"Performance weighs {alpha:.2f} and cost {1 - alpha:.2f}, {who}."
     if task:
         text += f" Read as task {task}{', inferred from the nearest known queries' if inferred_task else ''}."
     if len(ranked) < 2:
         return text
     best, second = ranked[:2]
+    lead = best.utility - second.utility
+    if alpha is None:
+        return (
+            f"{text} The answer of {best.llm_id} is expected to be picked in {best.utility:.0%} of cases, that of "
+            f"{second.llm_id} in {second.utility:.0%}."
+        )
     gains = (
         ("performance", alpha * (best.expected_performance - second.expected_performance)),
         ("cost", (1 - alpha) * (second.expected_cost - best.expected_cost)),
     )
     name, _ = max(gains, key=lambda gain: gain[1])
-    return (
-        f"{text} {best.llm_id} leads {second.llm_id} by {best.utility - second.utility:.3f} utility, mostly on {name}."
-    )
-
-
-def _checked(preference: float | None) -> float | None:
-    if preference is not None and not 0 <= preference <= 1:
-        raise InputError(f"preference: expected a number in [0, 1] (1: performance only), got {preference!r}; mend it")
-    return preference
+    return f"{text} {best.llm_id} leads {second.llm_id} by {lead:.3f} utility, mostly on {name}."
 
 
 def _weights(key: str) -> str:

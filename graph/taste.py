@@ -3,8 +3,8 @@
 A persona picks among the distinct answers to a query with probability softmax(taste · properties), a conditional logit
 model (McFadden 1974). Tastes differ between users around a population, a Gaussian whose mean and covariance are learnt
 from all users by expectation-maximisation (a mixed logit): a user with few choices stays near the population and
-follows it along the directions in which people differ. A user's taste is inferred from the user's own edges by a few Newton
-steps on the posterior; no parameter of the model is touched, so that a new user needs no training.
+follows it along the directions in which people differ. A user's taste is inferred from the user's own edges by a few
+Newton steps on the posterior; no parameter of the model is touched, so that a new user needs no training.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ NEWTON_STEPS = 5
 MAX_STEP = 3.0
 EM_USERS, EM_CHOICES = 500, 100  # the population needs no more than a sample
 MAX_CHOICES = 400  # of one user at once: more change no decision
+TOLD, FAINT = 3, 0.05  # leanings that are put into words, and how strong one must be
 CROWD = 64  # users whose mean a stranger gets
 BLOCK = 8_000  # interactions held at once
 PRIOR_USERS = 1.0  # the covariance's own pseudo-count, of START_VARIANCE
@@ -106,6 +107,21 @@ class Tastes:
         nobody = (self.mean, None)
         return np.stack([self.users.get(user, nobody)[0] for user in user_ids]).reshape(len(user_ids), len(self.mean))
 
+    def source(self, user_id: str) -> str:
+        """Return where the taste comes from: 'inferred' or 'population'."""
+        return "inferred" if user_id in self.users else "population"
+
+    def words(self, user_id: str) -> str:
+        """Return the taste's largest leanings as text, such as `Likes performance and lists, dislikes length`."""
+        taste = self.taste([user_id])[0][: len(self.names)]
+        order = [place for place in np.argsort(-np.abs(taste), kind="stable")[:TOLD] if abs(taste[place]) > FAINT]
+        parts = []
+        for verb, sign in (("likes", 1), ("dislikes", -1)):
+            named = [self.names[place].replace("_", " ") for place in order if sign * taste[place] > 0]
+            if named:
+                parts.append(f"{verb} {' and '.join(named)}")
+        return ", ".join(parts).capitalize() or "Has no marked taste"
+
     def liking(self, answers: Answers, user_ids: Sequence[str]) -> np.ndarray:
         """Return (Q, L, N): the chance that each user would pick the answer of each LLM, having read them all.
 
@@ -113,7 +129,7 @@ class Tastes:
         as the mean of the users who are.
         """
         strangers = [row for row, user in enumerate(user_ids) if user not in self.users]
-        crowd = sorted(self.users)[:: 1 + (len(self.users) - 1) // CROWD] if strangers else []
+        crowd = sorted(self.users)[:: 1 + len(self.users) // CROWD] if strangers else []
         found = self._liking(answers, self.taste([*user_ids, *crowd]))
         own = found[..., : len(user_ids)]
         if crowd:

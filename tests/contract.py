@@ -17,7 +17,7 @@ import pandas as pd
 from configs.schema import Users
 from data_processing.scaling import CostScaler
 from data_processing.tables import conform
-from data_processing.users import make_users, simulate_interactions
+from data_processing.users import make_users, simulate_interactions, thinned_interactions
 from graph.policy import Policy
 from graph.records import Queries, RoutingData
 
@@ -26,12 +26,22 @@ TASKS = ("code", "maths")
 DIM = 6
 STRANGER = "a user never seen"
 TOLERANCE = 1e-5  # float32 sums in another order
+ATTRIBUTES = ("length", "warmth")
 
 
 def make_world(
-    queries: int = 40, llms: int = 4, users: int = 3, hidden: float = 0.25, seed: int = 0, **choice: object
+    queries: int = 40,
+    llms: int = 4,
+    users: int = 3,
+    hidden: float = 0.25,
+    seed: int = 0,
+    personas: bool = False,
+    **choice: object,
 ) -> tuple[RoutingData, RoutingData]:
-    """Return (train, validation): tasks and features that tell something, `hidden` the share of unobserved outcomes."""
+    """Return (train, validation): tasks and features that tell something, `hidden` the share of unobserved outcomes.
+
+    `personas`: the users are personas, who pick among the answers' texts, on queries of both splits.
+    """
     rng = np.random.default_rng(seed)
     count = queries + max(6, queries // 3)
     task = rng.integers(0, len(TASKS), count)
@@ -86,7 +96,46 @@ def make_world(
             made[made["query_id"].isin(ids[rows])].reset_index(drop=True),
         )
 
-    return part(slice(0, queries)), part(slice(queries, count))
+    splits = part(slice(0, queries)), part(slice(queries, count))
+    return persona_world(splits, users, behaviour, seed) if personas else splits
+
+
+def persona_world(
+    splits: tuple[RoutingData, RoutingData], users: int, behaviour: Users, seed: int
+) -> tuple[RoutingData, RoutingData]:
+    """Return the splits with texts, some of them equal, and users who pick among them by length, warmth and chance."""
+    rng = np.random.default_rng([seed, 7])
+    people = pd.DataFrame(
+        {"user_id": [f"user_{number + 1}" for number in range(users)], "kind": "persona", "preference": np.nan}
+    )
+    tastes = np.stack([np.linspace(-3, 3, users), rng.normal(size=users)], axis=1)
+    made = []
+    for data in splits:
+        shape = data.performance.shape
+        said = rng.integers(0, max(2, shape[1]), shape)  # two that draw one number gave one text
+        answers = (said[:, :, None] == said[:, None, :]).argmax(axis=2)
+        own = np.linspace(-1, 1, shape[1])[:, None] + rng.normal(size=(*shape, len(ATTRIBUTES)))
+        attributes = np.take_along_axis(own, answers[..., None], axis=1)
+        seen = np.isfinite(data.performance)
+        attributes = np.where(seen[..., None], attributes, np.nan)
+        rows = []
+        for user, taste in zip(people["user_id"], tastes, strict=True):
+            for row, query in enumerate(data.queries.query_ids):
+                noise = rng.gumbel(size=shape[1])[answers[row]]  # one draw per text
+                liked = np.where(seen[row], np.nan_to_num(attributes[row]) @ taste + noise, -np.inf)
+                rows.append((user, query, data.llm_ids[int(liked.argmax())], np.nan))
+        picked = pd.DataFrame(rows, columns=["user_id", "query_id", "llm_id", "reward"])
+        made.append(
+            dataclasses.replace(
+                data,
+                users=people,
+                interactions=thinned_interactions(picked, behaviour, 1.0, seed),
+                answers=answers,
+                attributes=attributes,
+                attribute_names=ATTRIBUTES,
+            )
+        )
+    return made[0], made[1]
 
 
 def check_policy(
@@ -115,7 +164,7 @@ def check_policy(
         check_order(make, train, validation)
 
 
-def check_worlds(make: Make, *, hindsight: bool = False) -> None:
+def check_worlds(make: Make, *, hindsight: bool = False, personas: bool = False) -> None:
     """Fit on data with too little in it: one LLM, one user, one outcome per query, an LLM without any, one choice."""
     for arguments in (
         {"llms": 1},
@@ -124,17 +173,23 @@ def check_worlds(make: Make, *, hindsight: bool = False) -> None:
         {"interactions_per_user": 1},
         {"feedback": "choice"},
         {"queries": 3},
+        {"shuffled": True},
     ):
-        train, validation = make_world(**arguments)
+        train, validation = make_world(**arguments, personas=personas)
         policy = make().fit(train, validation)
         check_shapes(policy, validation.queries, validation.user_ids)
         check_finite(policy, validation.queries, validation.user_ids, validation if hindsight else None)
-    train, validation = make_world()
+    train, validation = make_world(personas=personas)
     for matrix in (train.performance, train.cost, train.cost_usd):
         matrix[:, 1] = np.nan
     check_finite(
         make().fit(train, validation), validation.queries, validation.user_ids, validation if hindsight else None
     )
+    if personas:
+        silent = [dataclasses.replace(data, interactions=data.interactions[:0]) for data in make_world(personas=True)]
+        for train, validation in (silent, (make_world(personas=True)[0], silent[1])):
+            policy = make().fit(train, validation)
+            check_finite(policy, validation.queries, [*validation.user_ids, STRANGER], None)
 
 
 def check_constructor(make: Make) -> None:
@@ -244,12 +299,14 @@ def reordered(data: RoutingData, seed: int) -> RoutingData:
         cost_usd=data.cost_usd[rows][:, llms],
         users=data.users.iloc[::-1].reset_index(drop=True),
         interactions=data.interactions.iloc[rng.permutation(len(data.interactions))].reset_index(drop=True),
+        answers=None if data.answers is None else data.answers[rows][:, llms],
+        attributes=None if data.attributes is None else data.attributes[rows][:, llms],
     )
 
 
 def _assert_untouched(before: tuple[RoutingData, ...], after: tuple[RoutingData, ...]) -> None:
     for old, new in zip(before, after, strict=True):
-        for name in ("performance", "cost", "cost_usd", "llm_embeddings", "task_embeddings"):
+        for name in ("performance", "cost", "cost_usd", "llm_embeddings", "task_embeddings", "answers", "attributes"):
             np.testing.assert_array_equal(getattr(old, name), getattr(new, name), err_msg=f"fit changed {name}")
         np.testing.assert_array_equal(old.queries.embeddings, new.queries.embeddings)
         for name in ("users", "interactions", "llms", "tasks"):

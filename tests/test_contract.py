@@ -8,7 +8,9 @@ import pytest
 
 from baselines import BASELINES
 from baselines.oracle import OraclePolicy
-from configs.schema import Config, Encoder, Graph, Train
+from configs.schema import Config, Encoder, Graph, Train, Users
+from data_processing.judge import RuleJudge
+from data_processing.personas import make_personas, persona_users
 from data_processing.simulated import build_world
 from data_processing.splits import split_queries
 from data_processing.tables import Dataset
@@ -22,6 +24,7 @@ from tests.contract import check_order, check_policy, check_worlds, make_world
 
 PREFERENCE = {"user_1": 0.2, "user_2": 0.6, "user_3": 1.0}
 EVERY = [*BASELINES, "graph", "oracle"]
+FOR_PERSONAS = [*BASELINES, "graph"]  # whose oracle is what they picked: evaluation needs no policy for it
 # Their random initial weights, clusters and mini-batches belong to places: see `check_policy`.
 BY_PLACE = {"graph", "mlp", "factorization"}
 
@@ -47,14 +50,26 @@ def test_the_contract(name: str) -> None:
     check_policy(maker(name), *make_world(), hindsight=name == "oracle", reorder=name not in BY_PLACE)
 
 
+@pytest.mark.parametrize("name", FOR_PERSONAS)
+def test_the_contract_with_personas(name: str) -> None:
+    check_policy(maker(name), *make_world(personas=True), reorder=name not in BY_PLACE)
+
+
+@pytest.mark.parametrize("name", FOR_PERSONAS)
+def test_persona_worlds_with_little_in_them(name: str) -> None:
+    check_worlds(maker(name), personas=True)
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_worlds_with_little_in_them(name: str) -> None:
     check_worlds(maker(name), hindsight=name == "oracle")
 
 
-def test_the_untrained_graph_does_not_know_places() -> None:
+@pytest.mark.parametrize("personas", [False, True])
+def test_the_untrained_graph_does_not_know_places(personas: bool) -> None:
     # Folds and clusters are drawn by place; all else in the graph must not be.
-    check_order(lambda: GraphPolicy(Graph(topics=(), neighbours=5), Train(epochs=0)), *make_world())
+    world = make_world(personas=personas)
+    check_order(lambda: GraphPolicy(Graph(topics=(), neighbours=5), Train(epochs=0)), *world)
 
 
 @pytest.mark.parametrize("name", EVERY)
@@ -80,13 +95,35 @@ def test_the_order_of_tables_changes_nothing(name: str) -> None:
     np.testing.assert_allclose(scores[0], scores[1], rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("name", FOR_PERSONAS)
+def test_the_order_of_tables_changes_nothing_for_personas(name: str) -> None:
+    # More personas than are supervised in training: which of them are must not depend on the order either.
+    config = Config(
+        encoder=Encoder(model="hashing:64", cache=None, style=False),
+        graph=Graph(topics=(2,), neighbours=5),
+        train=Train(epochs=2),
+        users=Users(strategy="llm_as_judge", personas=40, interactions_per_user=6),
+    )
+    scores = []
+    for order in (None, 1):
+        prepared = _prepared(config, order)
+        users = sorted(prepared.true_users["user_id"])
+        policy = make_policy(name, config, 0, False).fit(prepared.train, prepared.validation)
+        place, rows = np.argsort(policy.llm_ids), np.argsort(prepared.test.queries.query_ids)
+        scores.append(policy.grid(prepared.test.queries.take(rows), [*users, "a stranger"])[..., place])
+    np.testing.assert_allclose(scores[0], scores[1], rtol=0, atol=1e-5)
+
+
 def _prepared(config: Config, order: int | None) -> PreparedData:
     world = build_world(40, 4, 0)
-    dataset = dataclasses.replace(world, users=make_users(config.users))
+    judged = config.users.strategy == "llm_as_judge"
+    users = persona_users(make_personas(config.users)) if judged else make_users(config.users)
+    dataset = dataclasses.replace(world, users=users)
     if order is not None:
         dataset = _shuffled(dataset, order)
     splits = split_queries(dataset.queries, config.data.split, 0)
-    return prepare(dataset, splits, config, make_encoder(config.encoder, "cpu"), 0)
+    judge = RuleJudge.of(dataset, make_personas(config.users), 0.8, 0) if judged else None
+    return prepare(dataset, splits, config, make_encoder(config.encoder, "cpu"), 0, judge=judge)
 
 
 def _shuffled(dataset: Dataset, seed: int) -> Dataset:

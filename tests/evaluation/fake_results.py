@@ -149,6 +149,7 @@ def _decide(policy: str, preference: float, world: dict, rng: np.random.Generato
         "best_in_top3": is_best(utility, chosen) | (rows % 3 == 0),
         "expected_performance": expected if predicts else np.nan,
         "expected_cost_usd": world["cost_usd"].mean(axis=0)[chosen] if predicts else np.nan,
+        "confidence": np.clip(0.5 + 0.3 * (is_best(utility, chosen) - 0.5), 0, 1) if policy == "graph" else np.nan,
     }
 
 

@@ -9,7 +9,10 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from configs.schema import Config, Evaluate
+from configs.schema import Config, Evaluate, Users
+from data_processing.judge import RuleJudge
+from data_processing.personas import make_personas, persona_users
+from data_processing.simulated import build_world
 from data_processing.splits import split_queries
 from evaluation.evaluate import Fitted, fit_policies
 from evaluation.study import Setting
@@ -20,7 +23,7 @@ from graph.routing_data import PreparedData, prepare
 from tests.graph.world import tiny_config, tiny_dataset
 
 
-def make_setting(seed: int = 0, repeat: int = 0, users: tuple[float, ...] | None = None, **evaluate: Any) -> Setting:
+def make_setting(seed: int = 0, repeat: int = 0, **evaluate: Any) -> Setting:
     """Return the setting of one repeat of an experiment with these keys of section `evaluate`."""
     config = tiny_config(evaluate=Evaluate(**{"policies": ("graph", "oracle", "knn"), **evaluate}))
     dataset = tiny_dataset()
@@ -31,6 +34,22 @@ def make_setting(seed: int = 0, repeat: int = 0, users: tuple[float, ...] | None
 
     prepared = prepare_with(config)
     return Setting(config, prepare_with, prepared, fit_policies(prepared, config, seed), seed, repeat)
+
+
+def make_judged_setting(seed: int = 0, **evaluate: Any) -> Setting:
+    """Return the setting of an experiment whose users are personas, for whom a rule-based judge chooses."""
+    users = Users(strategy="llm_as_judge", personas=6)
+    config = tiny_config(evaluate=Evaluate(**{"policies": ("graph", "oracle"), **evaluate}), users=users)
+    personas = make_personas(users)
+    dataset = dataclasses.replace(build_world(100, 4, 0), users=persona_users(personas))
+    judge = RuleJudge.of(dataset, personas, users.self_agreement, users.persona_seed)
+    splits = split_queries(dataset.queries, config.data.split, seed)
+
+    def prepare_with(other: Config) -> PreparedData:
+        return prepare(dataset, splits, other, make_encoder(other.encoder, "cpu"), seed, judge=judge)
+
+    prepared = prepare_with(config)
+    return Setting(config, prepare_with, prepared, fit_policies(prepared, config, seed), seed, 0)
 
 
 def shuffled_rows(data: RoutingData, seed: int = 1) -> RoutingData:

@@ -146,4 +146,4 @@ def test_an_llm_with_all_its_outcomes_is_used(setting: Setting, table: pd.DataFr
     (ignored,) = brook.loc[brook["panel"] == "without it", "reward"]
     (known,) = brook.loc[brook["x"] == MANY, "reward"]
     assert table["reference"].iloc[0] > ignored + 0.02
-    assert known > ignored + 0.02
+    assert known > ignored + 0.01

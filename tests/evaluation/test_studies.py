@@ -5,9 +5,12 @@ import pytest
 
 from configs.errors import InputError
 from configs.schema import Config, Evaluate, NewLlms, NewUsers, ThinLogs, Variant
+from data_processing.simulated import build_world
+from evaluation.evaluate import evaluate
+from evaluation.new_users import held_out
 from evaluation.results import STUDY_COLUMNS
 from evaluation.studies import STUDIES, asked_for, check_studies, gather, run_studies
-from tests.evaluation.study_world import make_setting
+from tests.evaluation.study_world import make_judged_setting, make_setting
 from tests.graph.world import tiny_dataset
 
 EVERY = {
@@ -73,3 +76,20 @@ def test_all_studies_run_and_repeats_add_up() -> None:
     assert gather([]) == {}
     assert run_studies(Config(), s.prepare_with, s.prepared, s.fitted, 0, 0) == {}
     pd.testing.assert_frame_equal(gather([parts[0], {}])["ablation"], parts[0]["ablation"])
+
+
+def test_personas_are_scored_by_what_they_picked() -> None:
+    llm = build_world(100, 4, 0).llms["llm_id"].iloc[0]
+    s = make_judged_setting(**{**EVERY, "new_llms": NewLlms(llms=(llm,), probes=(3, 60))})
+    assert s.prepared.train.judged
+    assert s.prepared.train.attributes is not None
+    tables = run_studies(s.config, s.prepare_with, s.prepared, s.fitted, s.seed, s.repeat)
+    for table in tables.values():
+        assert table["reward"].isna().all()
+        assert table["accuracy"].between(0, 1).all()
+    decisions = evaluate(s.prepared, s.fitted, s.config, 0).decisions
+    full = decisions.loc[decisions["policy"] == "graph", "best"].mean()
+    assert tables["ablation"]["accuracy"][0] == tables["ablation"]["reference"][0] == pytest.approx(full)
+    new = held_out(s.config.evaluate.new_users, list(s.prepared.true_users["user_id"]), s.seed)
+    mine = decisions[(decisions["policy"] == "graph") & decisions["user_id"].isin(new)]
+    assert tables["new_users"]["reference"].tolist() == pytest.approx([mine["best"].mean()] * 4)

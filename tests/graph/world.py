@@ -13,7 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from configs.schema import Config, Encoder, Graph, Train
+from configs.schema import Config, Encoder, Graph, Train, Users
+from data_processing.judge import RuleJudge
+from data_processing.personas import make_personas, persona_users
+from data_processing.simulated import build_world
 from data_processing.splits import split_queries
 from data_processing.tables import Dataset, conform, empty, query_id
 from graph.encoder import make_encoder
@@ -28,6 +31,8 @@ ALPHAS = (0.1, 0.4, 0.7, 1.0)
 BLOCKS = (12, 5)
 GRAPH = Graph(topics=(2, 4), neighbours=8)
 TRAIN = Train(epochs=3, folds=3, device="cpu")
+ATTRIBUTES = ("length", "warmth")
+TASTES = ((2.5, 0.0), (-2.5, 0.0), (0.0, 2.5), (1.0, -2.0))  # of the personas, for the two attributes
 RELATIONS = tuple(GRAPH.relations.model_dump())
 WORDS = {
     "algebra": ["sum", "root", "factor", "matrix", "prove", "integer", "equation", "solve", "fraction", "polynomial"],
@@ -140,6 +145,61 @@ def _llms(rng: np.random.Generator, count: int) -> tuple[pd.DataFrame, np.ndarra
     return table, (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
+def tiny_judged(
+    seed: int = 0,
+    counts: tuple[int, int, int] = (60, 16, 14),
+    llms: int = 4,
+    tastes: tuple[tuple[float, float], ...] = TASTES,
+) -> tuple[RoutingData, RoutingData, RoutingData]:
+    """Return the splits of `tiny` with texts, and a persona per taste who picked one on every query of all splits.
+
+    How long and warm an LLM's answer is depends on the LLM and the query's features, so it can be foreseen. About one
+    answer in five is word for word that of another LLM.
+    """
+    rng = np.random.default_rng([seed, 1])
+    people = pd.DataFrame(
+        {"user_id": [f"user_{i + 1}" for i in range(len(tastes))], "kind": "persona", "preference": np.nan}
+    )
+    slope = rng.normal(scale=0.7, size=(sum(BLOCKS), llms, len(ATTRIBUTES)))
+    habit = np.stack([np.linspace(-1, 1, llms), rng.permutation(np.linspace(-1, 1, llms))], axis=1)
+    splits = []
+    for data in tiny(seed, counts, llms):
+        shape = data.performance.shape
+        answers = np.tile(np.arange(llms), (shape[0], 1))
+        copied = (rng.random(shape) < 0.2) & (answers > 0)
+        answers[copied] = (answers - 1)[copied]
+        answers = _renumbered(answers)
+        own = np.einsum("qd,dlk->qlk", data.queries.embeddings, slope) + habit + rng.normal(scale=0.3, size=(*shape, 2))
+        attributes = np.take_along_axis(own, answers[..., None], axis=1)
+        rows = []
+        for user, taste in zip(people["user_id"], tastes, strict=True):
+            worth = (
+                attributes @ np.array(taste)
+                + data.performance
+                + np.take_along_axis(rng.gumbel(size=shape), answers, axis=1)
+            )
+            rows += [
+                (user, query, data.llm_ids[int(best)], np.nan)
+                for query, best in zip(data.queries.query_ids, worth.argmax(axis=1), strict=True)
+            ]
+        splits.append(
+            dataclasses.replace(
+                data,
+                users=people,
+                interactions=pd.DataFrame(rows, columns=["user_id", "query_id", "llm_id", "reward"]),
+                answers=answers,
+                attributes=attributes,
+                attribute_names=ATTRIBUTES,
+            )
+        )
+    return splits[0], splits[1], splits[2]
+
+
+def _renumbered(answers: np.ndarray) -> np.ndarray:
+    """Return the numbers of the distinct answers, each the first column that gave the answer."""
+    return (answers[:, :, None] == answers[:, None, :]).argmax(axis=2)
+
+
 def take_llms(data: RoutingData, order: list[int]) -> RoutingData:
     """Return `data` with the given LLM columns, in that order."""
     return dataclasses.replace(
@@ -149,6 +209,8 @@ def take_llms(data: RoutingData, order: list[int]) -> RoutingData:
         performance=data.performance[:, order],
         cost=data.cost[:, order],
         cost_usd=data.cost_usd[:, order],
+        answers=None if data.answers is None else _renumbered(data.answers[:, order]),
+        attributes=None if data.attributes is None else data.attributes[:, order],
         interactions=data.interactions[data.interactions["llm_id"].isin(data.llms["llm_id"].iloc[order])],
     )
 
@@ -161,12 +223,16 @@ def take_queries(data: RoutingData, rows: np.ndarray) -> RoutingData:
         performance=data.performance[rows],
         cost=data.cost[rows],
         cost_usd=data.cost_usd[rows],
+        answers=None if data.answers is None else data.answers[rows],
+        attributes=None if data.attributes is None else data.attributes[rows],
     )
 
 
 def hide(data: RoutingData, hidden: np.ndarray) -> RoutingData:
     """Return `data` without the outcomes where `hidden` (Q, L) is True."""
     blank = {name: np.where(hidden, np.nan, getattr(data, name)) for name in ("performance", "cost", "cost_usd")}
+    if data.attributes is not None:
+        blank["attributes"] = np.where(hidden[..., None], np.nan, data.attributes)
     return dataclasses.replace(data, **blank)
 
 
@@ -230,6 +296,30 @@ def tiny_prepared(dataset: Dataset | None = None, config: Config | None = None, 
     dataset, config = dataset or tiny_dataset(), config or tiny_config()
     splits = split_queries(dataset.queries, config.data.split, seed)
     return prepare(dataset, splits, config, make_encoder(config.encoder, "cpu"), seed)
+
+
+@functools.cache
+def judged_dataset(queries: int = 60, personas: int = 5) -> Dataset:
+    """Return the simulated world, whose answers have texts, with personas as users; shared, so not to be changed."""
+    world = build_world(queries, len(LLMS), 0)
+    return dataclasses.replace(world, users=persona_users(make_personas(Users(personas=personas))))
+
+
+def judge_of(dataset: Dataset) -> RuleJudge:
+    """Return who picks for the personas of `judged_dataset`, whatever the order of its tables."""
+    return RuleJudge.of(dataset, make_personas(Users(personas=len(dataset.users))), 0.8, 0)
+
+
+def judged_prepared(
+    dataset: Dataset | None = None, judge: RuleJudge | None = None, seed: int = 0, **sections: Any
+) -> PreparedData:
+    """Return a world of personas split and prepared by the product; `sections` of the configuration as `tiny_config`."""
+    dataset = dataset or judged_dataset()
+    users = sections.pop("users", Users()).model_copy(update={"strategy": "llm_as_judge"})
+    config = tiny_config(users=users, **sections)
+    splits = split_queries(dataset.queries, config.data.split, seed)
+    encoder = make_encoder(config.encoder, "cpu")
+    return prepare(dataset, splits, config, encoder, seed, judge=judge or judge_of(dataset))
 
 
 @functools.cache
