@@ -26,6 +26,7 @@ from graph.build import (
     remove_llm,
     task_of,
 )
+from graph.caution import charges
 from graph.choices import Answers, hits, places
 from graph.confidence import Confidence
 from graph.device import resolve_device
@@ -185,13 +186,14 @@ class GraphPolicy(OutcomePolicy):
         inferred: a taste where the router learnt from personas, else a preference.
         """
         given = [None] * len(users) if stated is None else list(stated)
-        scores = utility(raw, self._alphas(users, given)[:, None])
+        alpha = self._alphas(users, given)
+        scores = utility(raw, alpha[:, None])
         silent = [row for row, (user, value) in enumerate(zip(users, given, strict=True)) if self._silent(user, value)]
         if silent:
             people = list(dict.fromkeys(users[row] for row in silent))
             liked = self.likings(queries.take(silent), people)
             scores[silent] = liked[[people.index(users[row]) for row in silent], range(len(silent))]
-        return scores
+        return scores - charges(self.graph, alpha)
 
     def _silent(self, user: str, given: float | None = None) -> bool:
         """Whether nothing is stated, and the user is served by taste."""
@@ -202,11 +204,12 @@ class GraphPolicy(OutcomePolicy):
 
     def grid(self, queries: Queries, users: Sequence[str]) -> np.ndarray:
         """Return (U, N, num_llms); the outcomes are predicted once for all users."""
-        scores = utility(self.raw_predictions(queries), self.preferences.mean(users)[:, None, None])
+        alpha = self.preferences.mean(users)
+        scores = utility(self.raw_predictions(queries), alpha[:, None, None])
         silent = [row for row, user in enumerate(users) if self._silent(user)]
         if silent:
             scores[silent] = self.likings(queries, [users[row] for row in silent])
-        return scores
+        return scores - charges(self.graph, alpha)[:, None]
 
     @torch.no_grad()
     def likings(self, queries: Queries, users: Sequence[str]) -> np.ndarray:

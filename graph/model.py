@@ -104,8 +104,15 @@ class NeighbourLevel(MessagePassing):
         return x_j * weight[:, None, None]
 
 
+ROUNDS = 2  # of alternating between LLMs and queries
+
+
 class LlmLevel(nn.Module):
-    """The mean outcome of each LLM, shrunk towards the LLMs like it: of its family, of like price."""
+    """The mean outcome of each LLM, shrunk towards the LLMs like it: of its family, of like price.
+
+    LLMs that answered different queries are compared at equal difficulty: what the LLMs of a query have in common is
+    taken out, by alternating between LLMs and queries. Where every LLM answered everything this changes nothing.
+    """
 
     def __init__(self, alike: bool = True, channels: int = len(CHANNELS)) -> None:
         super().__init__()
@@ -114,7 +121,16 @@ class LlmLevel(nn.Module):
 
     def forward(self, outcome: Tensor, known: Tensor, like: Tensor, likeness: Tensor) -> Tensor:
         """Return (L, C) from `outcome` (Q, L, C), `known` (Q, L, 1) and the edges LLM → LLM with their (E, 3)."""
-        total, count = (outcome * known).sum(dim=0), known.sum(dim=0)
+        mean = self._shrunk(outcome * known, known, like, likeness)
+        for _ in range(ROUNDS):
+            left = (outcome - mean) * known
+            difficulty = left.sum(dim=1, keepdim=True) / (known.sum(dim=1, keepdim=True) + 1)
+            level = difficulty.sum(dim=(0, 1)) / (known.sum(dim=1) > 0).sum().clamp(min=1)
+            mean = self._shrunk((outcome - difficulty + level) * known, known, like, likeness)
+        return mean
+
+    def _shrunk(self, outcome: Tensor, known: Tensor, like: Tensor, likeness: Tensor) -> Tensor:
+        total, count = outcome.sum(dim=0), known.sum(dim=0)
         seen = (count > 0).to(total)
         mean = total / count.clamp(min=1)
         overall = (mean * seen).sum(dim=0) / seen.sum().clamp(min=1)

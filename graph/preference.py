@@ -49,7 +49,9 @@ class Preferences:
         flat = np.full(len(GRID), 1 / len(GRID))
         if train.judged:  # personas do not weigh cost: what they like is for `Tastes` to say
             return cls({}, stated, 1.0, np.eye(len(GRID))[-1])
-        sample = train.interactions.iloc[:: 1 + len(train.interactions) // MAX_FOR_TEMPERATURE]
+        # By id: a part of the table must not be another one where its rows are in another order.
+        ordered = train.interactions.sort_values(["user_id", "query_id", "llm_id"])
+        sample = ordered.iloc[:: 1 + len(ordered) // MAX_FOR_TEMPERATURE]
         fits = []
         for temperature in TEMPERATURES:
             sums = _sums(train, sample, temperature)

@@ -105,7 +105,7 @@ class Tastes:
     def taste(self, user_ids: Sequence[str]) -> np.ndarray:
         """Return (N, D): the expected taste of each user, the population's where nothing is known."""
         nobody = (self.mean, None)
-        return np.stack([self.users.get(user, nobody)[0] for user in user_ids]).reshape(len(user_ids), len(self.mean))
+        return np.array([self.users.get(user, nobody)[0] for user in user_ids]).reshape(len(user_ids), len(self.mean))
 
     def source(self, user_id: str) -> str:
         """Return where the taste comes from: 'inferred' or 'population'."""
@@ -208,8 +208,8 @@ class Tastes:
 def _by_user(data: RoutingData, users: list[str]) -> tuple[list[str], Chosen]:
     """Return users and their interactions in an order that does not depend on that of the table."""
     chosen = places(data, data.interactions, users)
-    names = np.asarray(data.queries.query_ids, dtype=object)[chosen.query]
-    order = np.lexsort((names.astype(str), chosen.user))
+    names, llms = np.asarray(data.queries.query_ids).astype(str), np.asarray(data.llm_ids).astype(str)
+    order = np.lexsort((llms[chosen.llm], names[chosen.query], chosen.user))
     return users, Chosen(chosen.user[order], chosen.query[order], chosen.llm[order])
 
 

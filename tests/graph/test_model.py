@@ -2,15 +2,28 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
 from configs.schema import Graph
 from graph.build import attach, build_graph, observations
-from graph.model import GraphModel, GroupLevel, LinearLevel, LlmLevel, NeighbourLevel, Residual
-from graph.train import loss_of, supervision
-from tests.graph.world import BLOCKS, GRAPH, RELATIONS, all_but_k, hide, tiny, with_relations
+from graph.choices import Answers
+from graph.model import (
+    ROUNDS,
+    GraphModel,
+    GroupLevel,
+    LinearLevel,
+    LlmLevel,
+    NeighbourLevel,
+    Residual,
+    per_channel,
+)
+from graph.records import RoutingData
+from graph.taste import Tastes
+from graph.train import Supervision, liked_of, loss_of, supervision
+from tests.graph.world import BLOCKS, GRAPH, RELATIONS, all_but_k, hide, tiny, tiny_judged, with_relations
 
 Q, N, L, C = 13, 5, 4, 3
 
@@ -133,6 +146,24 @@ def test_llm_level_equals_its_slow_twin(alike: bool) -> None:
     likeness = torch.randn(len(pairs), 3, generator=generator)
     edges = torch.tensor(pairs).T
     found = level(outcome, known, edges, likeness)
+    expected = slow_llm_means(level, outcome, known, pairs, likeness)
+    for _ in range(ROUNDS):
+        # How much better than expected the LLMs of a query did, shrunk by one outcome: its difficulty.
+        difficulty = torch.zeros(Q, C)
+        answered = [q for q in range(Q) if known[q].sum() > 0]
+        for q in answered:
+            left = sum(outcome[q, llm] - expected[llm] for llm in range(L) if known[q, llm])
+            difficulty[q] = left / (float(known[q].sum()) + 1)
+        level_of_all = sum(difficulty[q] for q in answered) / len(answered)
+        expected = slow_llm_means(level, outcome - difficulty[:, None] + level_of_all, known, pairs, likeness)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def slow_llm_means(
+    level: LlmLevel, outcome: torch.Tensor, known: torch.Tensor, pairs: list[tuple[int, int]], likeness: torch.Tensor
+) -> torch.Tensor:
+    """The mean of each LLM, shrunk towards the means of the LLMs it is like, LLM by LLM."""
+    out = torch.zeros(L, C)
     mean = torch.zeros(L, C)
     for llm in range(L):
         rows = [q for q in range(Q) if known[q, llm]]
@@ -142,15 +173,38 @@ def test_llm_level_equals_its_slow_twin(alike: bool) -> None:
     assert seen == [0, 1, 3]
     for llm in range(L):
         prior = mean[seen].mean(dim=0)
-        if alike:
+        if level.likeness is not None:
             weight = {}
             for edge, (source, target) in enumerate(pairs):
                 if target == llm and source in seen:
                     weight[source] = math.exp(float(likeness[edge] @ F.softplus(level.likeness)))
             prior = sum(w * mean[source] for source, w in weight.items()) / sum(weight.values())
         count, kappa = float(known[:, llm].sum()), level.log_kappa.exp()
-        expected = (count * mean[llm] + kappa * prior) / (count + kappa)
-        torch.testing.assert_close(found[llm], expected, rtol=1e-4, atol=1e-5)
+        out[llm] = (count * mean[llm] + kappa * prior) / (count + kappa)
+    return out
+
+
+@torch.no_grad()
+def test_where_all_answered_everything_the_llm_level_is_the_shrunk_mean() -> None:
+    level = LlmLevel(alike=False)
+    outcome = torch.rand(Q, L, C, generator=torch.Generator().manual_seed(0)) + torch.rand(Q, 1, 1)
+    level.log_kappa.fill_(-30)
+    found = level(outcome, torch.ones(Q, L, 1), None, None)
+    torch.testing.assert_close(found, outcome.mean(dim=0), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_an_llm_that_was_asked_the_hard_questions_is_not_taken_for_a_worse_one() -> None:
+    """Two equal LLMs, one seen on hard queries mostly: taking out difficulty halves the gap between them at least."""
+    difficulty = torch.linspace(-1, 1, 40)[:, None, None].expand(40, 3, 1)
+    known = torch.ones(40, 3, 1)
+    known[:15, 0] = 0
+    known[25:, 1] = 0
+    level = LlmLevel(alike=False, channels=1)
+    level.log_kappa.fill_(-30)
+    found = level(difficulty * known, known, None, None)
+    naive = [float((difficulty * known)[:, i].sum() / known[:, i].sum()) for i in range(2)]
+    assert abs(float(found[0] - found[1])) < 0.5 * abs(naive[0] - naive[1])
 
 
 def test_one_llm_and_no_outcome_at_all_are_no_nan() -> None:
@@ -161,12 +215,12 @@ def test_one_llm_and_no_outcome_at_all_are_no_nan() -> None:
     assert torch.equal(nothing, torch.zeros(2, C))
 
 
-def world(config: Graph = GRAPH, hidden: float = 0.0):
-    train, validation, _ = tiny()
+def world(config: Graph = GRAPH, hidden: float = 0.0, judged: bool = False):
+    train, validation, _ = tiny_judged() if judged else tiny()
     if hidden:
         train = hide(train, all_but_k(train.performance.shape, round(4 * (1 - hidden))))
     graph = build_graph(train, config, seed=0)
-    model = GraphModel(len(graph.blocks), len(graph.topic_sizes), config)
+    model = GraphModel(len(graph.blocks), len(graph.topic_sizes), config, 3 + judged)
     return train, validation, graph, model
 
 
@@ -236,30 +290,100 @@ def test_every_level_has_a_say() -> None:
         assert not torch.allclose(prediction, whole, atol=1e-6), name
 
 
+@pytest.mark.parametrize("judged", [False, True], ids=["preferences", "personas"])
 @pytest.mark.parametrize("hidden", [0.0, 0.5], ids=["dense", "sparse"])
-def test_every_parameter_gets_a_gradient(hidden: float) -> None:
-    train, _, graph, model = world(hidden=hidden)
+def test_every_parameter_gets_a_gradient(hidden: float, judged: bool) -> None:
+    train, _, graph, model = world(hidden=hidden, judged=judged)
     check_gradients(model, graph, train)
 
 
+@pytest.mark.parametrize("judged", [False, True], ids=["preferences", "personas"])
 @pytest.mark.parametrize("off", RELATIONS)
-def test_every_parameter_that_a_switched_off_relation_leaves_gets_a_gradient(off: str) -> None:
-    train, _, graph, model = world(with_relations(*(name for name in RELATIONS if name != off)))
+def test_every_parameter_that_a_switched_off_relation_leaves_gets_a_gradient(off: str, judged: bool) -> None:
+    train, _, graph, model = world(with_relations(*(name for name in RELATIONS if name != off)), judged=judged)
     check_gradients(model, graph, train)
 
 
 def check_gradients(model: GraphModel, graph, train) -> None:
     itself = attach(graph, train.queries, leave_out=torch.arange(len(train.queries)))
-    preference = torch.tensor([0.1, 0.7])
-    truth = supervision(train, graph.usd_scale, preference.numpy(), torch.device("cpu"))
+    truth = says_of(train, graph)
+    kinds = 3 + train.judged
+    assert all(kinds in value.shape for name, value in model.named_parameters() if "log_kappa" in name)
     visible = torch.arange(len(train.queries)) % 3 != 0
     rows = (~visible).nonzero()[:, 0]
-    loss = loss_of(model(graph, itself, visible)[rows], truth, rows, 0.05)
+    loss = loss_of(model(graph, itself, visible, liked_of(truth))[rows], truth, rows, 0.05)
     loss.backward()
     for name, value in model.named_parameters():
         assert value.grad is not None, f"{name} gets no gradient"
         assert torch.isfinite(value.grad).all(), name
         assert (value.grad != 0).all(), f"{name} has a zero in its gradient: {value.grad}"
+
+
+def says_of(train: RoutingData, graph) -> Supervision:
+    """What training is supervised by: two preferences, or the likings of three personas."""
+    if not train.judged:
+        weights = np.array([[0.1, -0.9, 0.0], [0.7, -0.3, 0.0]])
+        return supervision(train, graph.usd_scale, weights, torch.device("cpu"))
+    liked = Tastes.fit(train).liking(Answers.of(train), ["user_1", "user_2", "user_3"])
+    weights = np.hstack([np.zeros((3, 3)), np.eye(3)])
+    return supervision(train, graph.usd_scale, weights, torch.device("cpu"), liked)
+
+
+def test_channels_after_the_kinds_share_the_weight_of_the_last_kind() -> None:
+    weight = torch.tensor([[1.0, 2, 3, 4], [5.0, 6, 7, 8]])
+    assert per_channel(weight, 4).tolist() == weight.tolist()
+    assert per_channel(weight, 6).tolist() == [[1, 2, 3, 4, 4, 4], [5, 6, 7, 8, 8, 8]]
+    assert per_channel(weight, 3).tolist() == [[1, 2, 3], [5, 6, 7]]
+    assert per_channel(weight[0], 5).tolist() == [1, 2, 3, 4, 4]
+
+
+@torch.no_grad()
+def test_what_others_like_changes_no_prediction() -> None:
+    """Likings of many users in one pass are those of one user at a time, and outcomes are as without any."""
+    train, validation, graph, model = world(hidden=0.5, judged=True)
+    for value in model.parameters():
+        value.add_(0.3 * torch.randn(value.shape, generator=torch.Generator().manual_seed(0)))
+    target = attach(graph, validation.queries)
+    liked = liked_of(says_of(train, graph))
+    found = model(graph, target, liked=liked)
+    assert found.shape == (16, 4, 6)
+    torch.testing.assert_close(found[..., :3], model(graph, target), rtol=0, atol=1e-5)
+    for user in range(3):
+        alone = model(graph, target, liked=liked[..., user : user + 1])
+        torch.testing.assert_close(alone[..., 3], found[..., 3 + user], rtol=0, atol=1e-5)
+    assert not torch.allclose(found[..., 3], found[..., 4], atol=1e-3)
+
+
+@torch.no_grad()
+def test_what_is_liked_of_an_answer_nobody_saw_is_not_read() -> None:
+    train, validation, graph, model = world(hidden=0.5, judged=True)
+    target = attach(graph, validation.queries)
+    says = says_of(train, graph)
+    other = liked_of(says) + 9 * (1 - says.known)
+    torch.testing.assert_close(model(graph, target, liked=other), model(graph, target, liked=liked_of(says)))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("judged", [False, True])
+def test_outcomes_can_be_hidden_one_by_one(judged: bool) -> None:
+    """`visible` (Q, L): a hidden outcome is as good as none, whatever it was; (Q,) hides whole queries."""
+    train, validation, graph, model = world(judged=judged)
+    target = attach(graph, validation.queries)
+    visible = torch.rand(60, 4, generator=torch.Generator().manual_seed(1)) < 0.6
+    liked = liked_of(says_of(train, graph)) if judged else None
+    hidden = model(graph, target, visible, liked)
+    edges = graph["llm", "answered", "query"]
+    llm, query = edges.edge_index
+    seen, original = visible[query, llm], edges.edge_attr.clone()
+    edges.edge_attr = torch.where(seen[:, None], original, 1 - original)
+    torch.testing.assert_close(model(graph, target, visible, liked), hidden, rtol=0, atol=0)
+    edges.edge_index, edges.edge_attr = edges.edge_index[:, seen], original[seen]
+    torch.testing.assert_close(model(graph, target, None, liked), hidden, rtol=0, atol=1e-5)
+    assert not torch.allclose(model(graph, target, visible[:, 0], liked), hidden, atol=1e-4)
+    rows = visible[:, 0]
+    torch.testing.assert_close(
+        model(graph, target, rows, liked), model(graph, target, rows[:, None].expand(60, 4), liked), rtol=0, atol=0
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from graph.preference import GRID, REWARD_STD, Preferences, interaction_messages
+from graph.preference import (
+    GRID,
+    LAPSES,
+    MAX_FOR_TEMPERATURE,
+    REWARD_STD,
+    REWARD_TAIL,
+    Preferences,
+    interaction_messages,
+)
 from graph.records import RoutingData
-from tests.graph.world import ALPHAS, TASKS, hide, take_llms, tiny
+from tests.graph.world import ALPHAS, TASKS, hide, take_llms, tiny, tiny_judged
 
 USERS = ["user_1", "user_2", "user_3", "user_4"]
 
@@ -100,9 +108,9 @@ def test_observing_later_equals_having_seen_from_the_start(feedback: str) -> Non
     data = world(feedback)
     whole = Preferences.fit(data)
     late = Preferences({}, {}, whole.temperature, whole.prior)
-    for user, rows in data.interactions.groupby("user_id"):
+    for _, rows in data.interactions.groupby("user_id"):
         for part in (rows[:1], rows[1:20], rows[20:]):
-            late.observe(str(user), interaction_messages(data, part, whole.temperature))
+            late.observe(data, part)
     for user in USERS:
         np.testing.assert_allclose(late.belief(user), whole.belief(user), rtol=0, atol=1e-9)
         assert late.source(user) == "inferred"
@@ -112,13 +120,59 @@ def test_observing_changes_one_user_only_and_nothing_observed_changes_nothing() 
     data = world()
     fit = Preferences.fit(data)
     before = fit.mean([*USERS, "new"])
-    fit.observe("new", np.zeros((0, len(GRID))))
+    fit.observe(data, data.interactions[:0])
     np.testing.assert_allclose(fit.mean([*USERS, "new"]), before, rtol=0, atol=1e-12)
+    original, fit = fit, fit.copy()
     likes_dear = data.interactions[data.interactions["user_id"] == "user_4"]
-    fit.observe("new", interaction_messages(data, likes_dear, fit.temperature))
+    fit.observe(data, likes_dear.assign(user_id="new"))
+    np.testing.assert_array_equal(original.mean([*USERS, "new"]), before, "the original was changed")
+    assert original.source("new") == "population"
     after = fit.mean([*USERS, "new"])
     np.testing.assert_array_equal(after[:4], before[:4])
     assert after[4] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_copy_knows_the_same_and_changes_alone() -> None:
+    data = dataclasses.replace(world(), users=world().users.assign(preference=[0.3, np.nan, np.nan, np.nan]))
+    fit = Preferences.fit(data)
+    other = fit.copy()
+    everyone = [*USERS, "nobody"]
+    np.testing.assert_array_equal(other.mean(everyone), fit.mean(everyone))
+    before = fit.mean(everyone)
+    other.stated["user_2"] = 0.9
+    del other.stated["user_1"]
+    dear = data.interactions[data.interactions["user_id"] == "user_4"]
+    other.observe(data, pd.concat([dear] * 3).assign(user_id="user_3"))
+    np.testing.assert_array_equal(fit.mean(everyone), before)
+    assert (np.abs(other.mean(USERS) - before[:4]) > 1e-6).tolist() == [True, True, True, False]
+
+
+def test_personas_have_no_preference_to_infer_and_weigh_performance_alone() -> None:
+    data = tiny_judged()[0]
+    fit = Preferences.fit(data)
+    np.testing.assert_array_equal(fit.mean([*USERS, "nobody"]), 1.0)
+    assert fit.source("user_1") == "population"
+    stated = Preferences.fit(dataclasses.replace(data, users=data.users.assign(preference=[0.2, *[np.nan] * 3])))
+    np.testing.assert_array_equal(stated.mean(USERS), [0.2, 1, 1, 1])
+    assert stated.source("user_1") == "stated"
+
+
+def test_the_order_of_many_interactions_does_not_matter() -> None:
+    """So many that the choice noise is fitted on a part of them: which part must not depend on the order of rows."""
+    data = tiny(counts=(1200, 4, 4), feedback="choice")[0]
+    noisy = data.interactions["llm_id"].to_numpy().copy()
+    rng = np.random.default_rng(0)
+    hit = np.arange(len(noisy)) % 2 == 0
+    noisy[hit] = rng.choice(data.llm_ids, hit.sum())  # every other row is chance: a part may be nothing else
+    data = with_interactions(data, data.interactions.assign(llm_id=noisy))
+    assert len(noisy) > MAX_FOR_TEMPERATURE
+    shuffled = with_interactions(data, data.interactions.sample(frac=1, random_state=3))
+    by_query = with_interactions(data, data.interactions.sort_values("query_id"))
+    before = Preferences.fit(data)
+    for other in (shuffled, by_query):
+        after = Preferences.fit(other)
+        assert after.temperature == before.temperature
+        np.testing.assert_allclose(after.prior, before.prior, rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("feedback", ["reward", "choice", "mixed"])
@@ -157,9 +211,12 @@ def slow_messages(data: RoutingData, chosen: pd.DataFrame, temperature: float) -
                     utilities[column] = alpha * gain - (1 - alpha) * price
             highest = max(utilities.values())
             total = sum(math.exp((value - highest) / temperature) for value in utilities.values())
-            out[i, g] = (utilities[picked] - highest) / temperature - math.log(total)
-            if not math.isnan(row.reward):
-                out[i, g] -= 0.5 * ((row.reward - utilities[picked]) / REWARD_STD) ** 2
+            # Who does not mean it picks any of the observed LLMs.
+            meant = math.exp((utilities[picked] - highest) / temperature) / total
+            out[i, g] = math.log((1 - LAPSES) * meant + LAPSES / len(utilities))
+            if not math.isnan(row.reward):  # Student's t, up to what does not depend on α
+                error = (row.reward - utilities[picked]) / REWARD_STD
+                out[i, g] += math.log((1 + error**2 / REWARD_TAIL) ** (-(REWARD_TAIL + 1) / 2))
     return out
 
 

@@ -9,41 +9,51 @@ import torch
 from configs.schema import Train
 from graph import train as training
 from graph.build import attach, build_graph
-from graph.graph_policy import GraphPolicy
+from graph.graph_policy import MAX_TASTES, GraphPolicy
 from graph.model import GraphModel
-from graph.train import Supervision, folds, loss_of, mean_reward, supervision
-from tests.graph.world import GRAPH, TRAIN, hide, tiny, with_relations
+from graph.train import Supervision, folds, liked_of, loss_of, make_new, mean_reward, supervision
+from tests.graph.world import GRAPH, TRAIN, all_but_k, hide, tiny, tiny_judged, with_relations
 
 CPU = torch.device("cpu")
 
 
-def truth(seed: int = 0, observed: float = 0.7) -> tuple[torch.Tensor, Supervision]:
+PREFERENCES = torch.tensor([[0.1, -0.9, 0.0], [0.5, -0.5, 0.0], [1.0, 0.0, 0.0]])  # (α, α − 1, 0)
+# Two personas: each has its own channel after the three. A third row has weights that no user has, but may.
+PERSONAS = torch.tensor([[0.0, 0, 0, 1, 0], [0.0, 0, 0, 0, 1], [0.3, -0.2, 0.4, 0.5, -0.6]])
+WEIGHTS = {"preferences": PREFERENCES, "personas": PERSONAS}
+
+
+def truth(
+    seed: int = 0, observed: float = 0.7, weights: torch.Tensor = PREFERENCES
+) -> tuple[torch.Tensor, Supervision]:
     """Return random predictions and truths; one row has no outcome, one has a single one."""
     generator = torch.Generator().manual_seed(seed)
     known = (torch.rand(9, 4, 1, generator=generator) < observed).float()
     known[3], known[5] = 0, 0
     known[5, 2] = 1
-    outcome = torch.rand(9, 4, 3, generator=generator) * known
-    return torch.rand(9, 4, 3, generator=generator), Supervision(outcome, known, torch.tensor([0.1, 0.5, 1.0]))
+    channels = weights.size(1)
+    outcome = torch.rand(9, 4, channels, generator=generator) * known
+    return torch.rand(9, 4, channels, generator=generator), Supervision(outcome, known, weights)
 
 
+@pytest.mark.parametrize("kind", WEIGHTS)
 @pytest.mark.parametrize("observed", [0.4, 1.1])
 @pytest.mark.parametrize("weight", [0.05, 2.0])
-def test_the_loss_equals_its_slow_twin(weight: float, observed: float) -> None:
-    prediction, says = truth(observed=observed)
+def test_the_loss_equals_its_slow_twin(weight: float, observed: float, kind: str) -> None:
+    prediction, says = truth(observed=observed, weights=WEIGHTS[kind])
     squares, cells = 0.0, 0
     contrast, terms = 0.0, 0
     for row in range(9):
         seen = [llm for llm in range(4) if says.known[row, llm, 0]]
         for llm in seen:
-            for channel in range(3):
+            for channel in range(prediction.size(2)):
                 squares += float(prediction[row, llm, channel] - says.outcome[row, llm, channel]) ** 2
                 cells += 1
-        for alpha in says.preference.tolist():
+        for user in says.weights.tolist():
             errors = []
             for llm in seen:
                 gap = (prediction[row, llm] - says.outcome[row, llm]).tolist()
-                errors.append(alpha * gap[0] - (1 - alpha) * gap[1])
+                errors.append(sum(weight * part for weight, part in zip(user, gap, strict=True)))
             for error in errors:
                 contrast += (error - sum(errors) / len(errors)) ** 2
                 terms += 1
@@ -54,7 +64,7 @@ def test_the_loss_equals_its_slow_twin(weight: float, observed: float) -> None:
 def test_the_loss_reads_the_given_rows_only() -> None:
     prediction, says = truth()
     rows = torch.tensor([7, 0, 2])
-    some = Supervision(says.outcome[rows], says.known[rows], says.preference)
+    some = Supervision(says.outcome[rows], says.known[rows], says.weights)
     assert float(loss_of(prediction[rows], says, rows, 0.1)) == float(loss_of(prediction[rows], some, slice(None), 0.1))
 
 
@@ -74,33 +84,73 @@ def test_unknown_outcomes_do_not_count() -> None:
     prediction, says = truth()
     elsewhere = prediction + 5 * (1 - says.known)
     assert float(loss_of(elsewhere, says, slice(None), 0.3)) == float(loss_of(prediction, says, slice(None), 0.3))
-    nothing = Supervision(torch.zeros(2, 4, 3), torch.zeros(2, 4, 1), says.preference)
+    nothing = Supervision(torch.zeros(2, 4, 3), torch.zeros(2, 4, 1), says.weights)
     assert float(loss_of(prediction[:2], nothing, slice(None), 0.3)) == 0.0
 
 
-def test_supervision_marks_what_is_known_and_lists_each_preference_once() -> None:
+def test_supervision_marks_what_is_known() -> None:
     train, _, _ = tiny()
     train = hide(train, np.random.default_rng(0).random(train.performance.shape) < 0.3)
-    says = supervision(train, 0.5, np.array([0.301, 0.299, 0.9]), CPU)
+    weights = np.array([[0.3, -0.7, 0.0], [0.9, -0.1, 0.0]])
+    says = supervision(train, 0.5, weights, CPU)
     np.testing.assert_array_equal(says.known[..., 0].numpy() == 1, np.isfinite(train.performance))
     assert torch.isfinite(says.outcome).all()
     row, llm = map(int, np.argwhere(np.isfinite(train.performance))[11])
     expected = [train.performance[row, llm], train.cost[row, llm], train.cost_usd[row, llm] / 0.5]
     np.testing.assert_allclose(says.outcome[row, llm].numpy(), expected, rtol=1e-6)
-    np.testing.assert_allclose(says.preference.numpy(), [0.3, 0.9], rtol=1e-6)
+    assert says.outcome.shape == (60, 4, 3)
+    np.testing.assert_allclose(says.weights.numpy(), weights, rtol=1e-6)
+    assert liked_of(says) is None
 
 
-def test_mean_reward_equals_its_slow_twin() -> None:
-    prediction, says = truth()
+def test_supervision_of_personas_adds_what_they_like_where_it_was_seen() -> None:
+    train = hide(tiny()[0], all_but_k((60, 4), 2))
+    liked = np.random.default_rng(0).random((60, 4, 2))
+    weights = np.hstack([np.zeros((2, 3)), np.eye(2)])
+    says = supervision(train, 0.5, weights, CPU, liked)
+    assert says.outcome.shape == (60, 4, 5)
+    seen = np.isfinite(train.performance)
+    np.testing.assert_allclose(liked_of(says).numpy(), np.where(seen[..., None], liked, 0), rtol=1e-6)
+    np.testing.assert_array_equal(says.known[..., 0].numpy() == 1, seen)
+    plain = supervision(train, 0.5, weights[:, :3], CPU)
+    assert torch.equal(says.outcome[..., :3], plain.outcome)
+
+
+def test_each_believed_preference_is_supervised_once() -> None:
+    train, validation, _ = tiny(alphas=(0.3, 0.3, 0.9, 0.9001))
+    policy = GraphPolicy(GRAPH, Train(epochs=0, device="cpu")).fit(train, validation)
+    says = policy._truth(train, policy.graph.usd_scale, train.user_ids, CPU)
+    np.testing.assert_allclose(says.weights.numpy(), [[0.3, -0.7, 0], [0.9, -0.1, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("number", [1, 32, 33, 70])
+def test_of_many_personas_some_are_supervised_whatever_their_order(number: int) -> None:
+    train, validation, _ = tiny_judged(tastes=tuple((i / number, -1.0) for i in range(number)), counts=(20, 4, 4))
+    policy = GraphPolicy(GRAPH, Train(epochs=0, device="cpu")).fit(train, validation)
+    says, again = (policy._truth(train, 1.0, users, CPU) for users in (train.user_ids, train.user_ids[::-1]))
+    assert says.weights.shape == (says.outcome.size(2) - 3, says.outcome.size(2))
+    assert torch.equal(says.weights[:, 3:], torch.eye(len(says.weights)))
+    assert (says.weights[:, :3] == 0).all()
+    assert 1 <= len(says.weights) <= MAX_TASTES
+    assert len(says.weights) == number or number > MAX_TASTES
+    assert torch.equal(says.outcome, again.outcome)
+    known = liked_of(says)[says.known[..., 0].sum(dim=1) > 0]
+    assert ((known >= 0) & (known <= 1)).all()
+
+
+@pytest.mark.parametrize("kind", WEIGHTS)
+def test_mean_reward_equals_its_slow_twin(kind: str) -> None:
+    prediction, says = truth(weights=WEIGHTS[kind])
     keep = says.known[..., 0].sum(dim=1) > 0
-    says = Supervision(says.outcome[keep], says.known[keep], says.preference)
+    says = Supervision(says.outcome[keep], says.known[keep], says.weights)
     prediction = prediction[keep]
     earned = []
-    for alpha in says.preference.tolist():
+    for user in says.weights.tolist():
         for row in range(len(prediction)):
             seen = [llm for llm in range(4) if says.known[row, llm, 0]]
-            best = max(seen, key=lambda i: alpha * float(prediction[row, i, 0]) - (1 - alpha) * prediction[row, i, 1])
-            earned.append(alpha * float(says.outcome[row, best, 0]) - (1 - alpha) * float(says.outcome[row, best, 1]))
+            worth = {i: sum(w * float(v) for w, v in zip(user, prediction[row, i], strict=True)) for i in seen}
+            best = max(seen, key=worth.__getitem__)
+            earned.append(sum(w * float(v) for w, v in zip(user, says.outcome[row, best], strict=True)))
     assert mean_reward(prediction, says) == pytest.approx(np.mean(earned), rel=1e-5)
 
 
@@ -124,26 +174,86 @@ def test_folds_are_a_partition_with_the_right_edges(number: int) -> None:
     assert seen != list(range(60))
 
 
-def test_training_hides_what_it_supervises(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Watch the model during an epoch: the rows it is asked for are exactly those it may not see."""
-    calls: list[tuple[torch.Tensor, torch.Tensor]] = []
+def watch(monkeypatch: pytest.MonkeyPatch) -> list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]]:
+    """Return what will be given to the model in training: the features asked for, what is visible, what is liked."""
+    calls: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]] = []
     forward = GraphModel.forward
 
-    def watched(self: GraphModel, graph: Any, target: Any, visible: torch.Tensor | None = None) -> torch.Tensor:
+    def watched(
+        self: GraphModel,
+        graph: Any,
+        target: Any,
+        visible: torch.Tensor | None = None,
+        liked: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         if self.training:
             assert visible is not None
-            calls.append((target.x, visible))
-        return forward(self, graph, target, visible)
+            calls.append((target.x, visible.clone(), liked))
+        return forward(self, graph, target, visible, liked)
 
     monkeypatch.setattr(GraphModel, "forward", watched)
-    train, validation, _ = tiny()
-    GraphPolicy(GRAPH, Train(epochs=1, folds=4, device="cpu")).fit(train, validation)
+    return calls
+
+
+@pytest.mark.parametrize("new_llms", [False, True])
+@pytest.mark.parametrize("judged", [False, True])
+def test_training_hides_what_it_supervises(monkeypatch: pytest.MonkeyPatch, judged: bool, new_llms: bool) -> None:
+    """Watch the model during an epoch: the rows it is asked for are exactly those it may not see."""
+    calls = watch(monkeypatch)
+    train, validation, _ = tiny_judged() if judged else tiny()
+    hidden = all_but_k(train.performance.shape, 3)
+    train = hide(train, hidden)
+    GraphPolicy(GRAPH, Train(epochs=1, folds=4, device="cpu", new_llms=new_llms)).fit(train, validation)
     assert len(calls) == 4
     x = torch.from_numpy(train.queries.embeddings)
-    for asked, visible in calls:
-        assert (~visible).sum() == len(asked) == 15
-        hidden = {tuple(row) for row in x[~visible].tolist()}
-        assert {tuple(row) for row in asked.tolist()} == hidden
+    seen = torch.from_numpy(~hidden)
+    asked_rows = []
+    for asked, visible, liked in calls:
+        rows = [int((x == row).all(dim=1).nonzero()) for row in asked]
+        asked_rows += rows
+        assert len(rows) == 15
+        assert not visible[rows].any()
+        assert not (visible & ~seen).any(), "what was never observed cannot be visible"
+        others = [row for row in range(60) if row not in rows]
+        if new_llms:
+            # One LLM at most is made new; of the others every outcome is visible.
+            less = (visible[others] != seen[others]).any(dim=0)
+            assert less.sum() <= 1
+        else:
+            assert torch.equal(visible[others], seen[others])
+        assert (liked is None) == (not judged)
+        assert liked is None or liked.shape == (60, 4, 4)
+    assert sorted(asked_rows) == list(range(60))
+
+
+def test_making_an_llm_new_hides_that_llm_alone_and_few_outcomes_stay_more_often_than_many() -> None:
+    generator = torch.Generator().manual_seed(0)
+    start = torch.rand(50, 4, generator=generator) < 0.8
+    hit, kept = [], []
+    for _ in range(400):
+        visible = start.clone()
+        make_new(visible, [2, 0, 3, 1], generator)
+        changed = (visible != start).any(dim=0)
+        assert changed.sum() <= 1
+        assert not (visible & ~start).any()
+        if changed.any():
+            hit.append(int(changed.nonzero()))
+            kept.append(int(visible[:, hit[-1]].sum()))
+    assert set(hit) == {0, 1, 2, 3}
+    assert min(np.bincount(hit)) > 50
+    assert 0 in kept
+    assert max(kept) > 20
+    assert np.median(kept) < 15
+
+
+def test_which_llm_is_made_new_follows_the_given_order_and_not_the_columns() -> None:
+    for seed in range(20):
+        made = []
+        for order in ([0, 1, 2], [2, 0, 1]):
+            visible = torch.ones(30, 3, dtype=torch.bool)
+            make_new(visible, order, torch.Generator().manual_seed(seed))
+            made.append(visible[:, order])
+        assert torch.equal(made[0], made[1])
 
 
 def fit(seed: int = 0, **settings: Any) -> GraphPolicy:
@@ -170,10 +280,14 @@ def test_training_leaves_global_randomness_out_of_it() -> None:
     assert all(torch.equal(value, weights(second)[name]) for name, value in weights(first).items())
 
 
-def test_training_learns() -> None:
-    policy = fit(epochs=15)
+@pytest.mark.parametrize("judged", [False, True])
+def test_training_learns(judged: bool) -> None:
+    train, validation, _ = tiny_judged() if judged else tiny()
+    policy = GraphPolicy(GRAPH, Train(**{**TRAIN.model_dump(), "epochs": 15}), 0).fit(train, validation)
     history = policy.training.history
-    assert history[-1]["train_loss"] < history[1]["train_loss"]
+    # Means of three epochs: which LLM is made new differs between epochs, and with it how hard they are.
+    first, last = (np.mean([row["train_loss"] for row in part]) for part in (history[1:4], history[-3:]))
+    assert last < first
     assert min(row["validation_loss"] for row in history) < history[0]["validation_loss"]
 
 
@@ -183,7 +297,9 @@ def test_the_epoch_kept_is_the_best_on_validation_and_its_weights_are_in_use() -
     policy = fit(epochs=12, learning_rate=1.5)
     losses = [row["validation_loss"] for row in policy.training.history]
     assert policy.training.chosen_epoch == int(np.argmin(losses)) < len(losses) - 1
-    says = supervision(validation, policy.graph.usd_scale, policy.preferences.mean(train.user_ids), CPU)
+    alpha = np.unique(np.round(policy.preferences.mean(train.user_ids), 2))
+    weights_of = np.stack([alpha, alpha - 1, 0 * alpha], axis=1)
+    says = supervision(validation, policy.graph.usd_scale, weights_of, CPU)
     with torch.no_grad():
         prediction = policy.model(policy.graph, attach(policy.graph, validation.queries))
     assert float(loss_of(prediction, says, slice(None), TRAIN.outcome_weight)) == pytest.approx(min(losses), rel=1e-5)

@@ -329,4 +329,5 @@ def tiny_router() -> Router:
     policy = GraphPolicy(config.graph, config.train, seed=0).fit(prepared.train, prepared.validation)
     queries = prepared.train.queries
     table = pd.DataFrame({"query_id": queries.query_ids, "query": queries.texts, "task_id": queries.task_ids})
-    return Router(policy, prepared.features, config.encoder, table, {"dataset": "tiny", "cost_kind": "computed"})
+    about = {"dataset": "tiny", "cost_kind": "computed"}
+    return Router(policy, prepared.features, config.encoder, table, about, prepared.scaler, prepared.train.llms)
