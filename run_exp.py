@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from configs.errors import InputError
@@ -98,7 +99,7 @@ def run(config: Config, folder: Path) -> int:
     repeats: list[RepeatResult] = []
     studies: list[dict[str, pd.DataFrame]] = []
     best_router: Router | None = None
-    inferred = pd.Series(dtype=float)
+    beliefs = pd.DataFrame({"user_id": [], "inferred_preference": [], "taste": []})
     interrupted = False
     try:
         for repeat, seed in enumerate(seeds):
@@ -114,7 +115,7 @@ def run(config: Config, folder: Path) -> int:
             LOG.info("repeat %d of %d: %s", repeat + 1, config.evaluate.repeats, headline(repeats[-1]))
             if repeat == 0 and "graph" in fitted:
                 best_router = make_router(prepared, fitted["graph"], config, loaded)
-                inferred = inferred_preferences(best_router, prepared)
+                beliefs = inferred(best_router, prepared)
             if any(isinstance(item.policy, GraphPolicy) and item.policy.interrupted for item in fitted.values()):
                 raise KeyboardInterrupt
             studies.append(run_studies(config, prepare_with, prepared, fitted, seed, repeat, progress))
@@ -126,7 +127,7 @@ def run(config: Config, folder: Path) -> int:
 
     if best_router is not None:
         best_router.save(folder / "router")
-    results = collect(loaded, config, repeats, inferred, interrupted, gather(studies))
+    results = collect(loaded, config, repeats, beliefs, interrupted, gather(studies))
     metrics = write_report(
         results,
         folder,
@@ -220,19 +221,20 @@ def make_router(prepared: PreparedData, graph: Fitted, config: Config, loaded: L
     return Router(graph.policy, prepared.features, config.encoder, table, about, prepared.scaler, prepared.train.llms)
 
 
-def inferred_preferences(router: Router, prepared: PreparedData) -> pd.Series:
-    """Return user_id -> the preference that the router believes in."""
+def inferred(router: Router, prepared: PreparedData) -> pd.DataFrame:
+    """Return what the router believes of each user: user_id, inferred_preference (NaN for personas), taste in words."""
     users = list(prepared.true_users["user_id"])
-    if router.policy.tastes is not None:  # personas: a taste is not one number
-        return pd.Series(dtype=float)
-    return pd.Series(router.policy.preferences.mean(users), index=users)
+    wishes = [router.wish(user) for user in users]
+    alphas = [np.nan if wish.preference is None else wish.preference for wish in wishes]
+    words = [wish.words for wish in wishes]
+    return pd.DataFrame({"user_id": users, "inferred_preference": alphas, "taste": words})
 
 
 def collect(
     loaded: LoadedData,
     config: Config,
     repeats: list[RepeatResult],
-    inferred: pd.Series,
+    beliefs: pd.DataFrame,
     interrupted: bool,
     studies: dict[str, pd.DataFrame],
 ) -> Results:
@@ -248,7 +250,7 @@ def collect(
         cost_kind=data.cost_kind,
         notes=notes,
         config_yaml=dump_config(config),
-        users=users.assign(inferred_preference=users["user_id"].map(inferred).astype(float)),
+        users=users.merge(beliefs, on="user_id", how="left", validate="one_to_one"),
         llms=data.llms,
         repeats=repeats,
         studies=studies,

@@ -8,7 +8,7 @@ from typing import Any
 from evaluation.report_tables import Table, build_tables
 from evaluation.results import FLOOR, GRAPH, ORACLE, Results
 from evaluation.study_report import STUDY_CAPTIONS, study_tables
-from evaluation.wording import by_reward, number, per_thousand, percent, rival_sentence, verdict
+from evaluation.wording import by_reward, judged_sentence, number, per_thousand, percent, rival_sentence, verdict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +55,12 @@ CAPTIONS = {
         "The router's choices, binned by the performance it expected. On the diagonal it got what it expected; below, "
         "it promised too much. The bars below count the choices in each bin.",
     ),
+    "confidence": (
+        "Does it know when it is right?",
+        "The router's choices, binned by how likely it held its choice to be the best LLM for that user and query. On "
+        "the diagonal it was right as often as it said. The further the points spread along the diagonal, the better "
+        "it tells sure cases from open ones.",
+    ),
 }
 
 
@@ -70,7 +76,7 @@ def build_content(results: Results, metrics: dict[str, Any]) -> Content:
         facts=facts,
         banners=_banners(results, metrics),
         verdict=verdict(metrics),
-        rival=rival_sentence(metrics),
+        rival=" ".join(filter(None, (rival_sentence(metrics), judged_sentence(metrics)))),
         tiles=_tiles(results, metrics),
         tables=(*build_tables(results, metrics), *study_tables(results)),
         captions=CAPTIONS | STUDY_CAPTIONS,

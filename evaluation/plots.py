@@ -221,21 +221,35 @@ def training(results: Results) -> Figure:
 
 def reliability(results: Results) -> Figure:
     """Draw observed against expected performance of the router's choices, in ten bins, with counts."""
+    mine = _choices_of_graph(results)
+    return _reliability(mine["expected_performance"], mine["performance"], "performance", "of the chosen LLM")
+
+
+def confidence(results: Results) -> Figure:
+    """Draw how often the router's choice was the best against how likely it held that to be."""
+    mine = _choices_of_graph(results)
+    return _reliability(mine["confidence"], mine["best"], "share of best choices", "as the router held likely")
+
+
+def _choices_of_graph(results: Results) -> pd.DataFrame:
     decisions = all_decisions(results)
-    mine = decisions[decisions["policy"] == GRAPH]
-    bins = calibration(mine["expected_performance"], mine["performance"])
+    return decisions[decisions["policy"] == GRAPH]
+
+
+def _reliability(expected: pd.Series, observed: pd.Series, what: str, whose: str) -> Figure:
+    bins = calibration(expected, observed)
     if not len(bins.count):
-        return message_figure("The graph router was not run or predicts no performance: nothing to compare.")
+        return message_figure(f"The graph router was not run or predicts no {what}: nothing to compare.")
     figure, (ax, counts) = new_figure(6.6, 6, 2, ratios=(4, 1))
     ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.1, label="expected = observed")
     colour = policy_style(GRAPH)[0]
     name = f"graph router (calibration error {bins.error:.3f})"
     ax.plot(bins.expected, bins.observed, "o-", color=colour, markersize=8, markeredgecolor="white", label=name)
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03))
-    ax.set_ylabel("observed performance", color=INK)
+    ax.set_ylabel(f"observed {what}", color=INK)
     counts.bar(bins.expected, bins.count, width=0.05, color=colour, alpha=0.6)
     counts.set_ylabel("choices", color=INK)
-    counts.set_xlabel("expected performance of the chosen LLM", color=INK)
+    counts.set_xlabel(f"expected {what} {whose}", color=INK)
     figure.align_ylabels()
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     return figure
@@ -247,6 +261,7 @@ PLOTS: dict[str, Callable[[Results], Figure]] = {
     "llm_choice": llm_choice,
     "training": training,
     "reliability": reliability,
+    "confidence": confidence,
 }
 
 

@@ -61,7 +61,8 @@ def _shown_users(results: Results) -> tuple[list[dict[str, Any]], str]:
     """Return the users to list, by rising preference, and a sentence where these are not all."""
     ordered = results.users.sort_values(["preference", "user_id"], na_position="last", ignore_index=True)
     shown = _spread(ordered, MAX_USERS)
-    note = f" Shown: {len(shown)} of {len(ordered):,} users, evenly spaced by preference; all are in per_user.csv."
+    order = "id" if results.judged else "preference"
+    note = f" Shown: {len(shown)} of {len(ordered):,} users, evenly spaced by {order}; all are in per_user.csv."
     return _records(shown), note if len(shown) < len(ordered) else ""
 
 
@@ -78,20 +79,29 @@ def _who_gets_what(results: Results) -> Table | None:
         if user["user_id"] not in mine:
             continue
         own = mine[user["user_id"]]
-        alphas = (number(user["preference"], 2), number(user["inferred_preference"], 2))
-        row = (user["user_id"], *alphas, _top_llms(shares, user["user_id"]), number(own["performance"]))
+        wish = (number(user["preference"], 2), number(user["inferred_preference"], 2))
+        if results.judged:
+            wish = (user["taste"] or MISSING, percent(own["accuracy"]))
+        row = (user["user_id"], *wish, _top_llms(shares, user["user_id"]), number(own["performance"]))
         rows.append((*row, *_saving(results, own["cost_usd"], strongest["cost_usd"])))
     cost = ("Cost per 1,000", "Saved per 1,000", "Saved") if results.has_cost else ()
+    what = (
+        "the preference α is the user's weight on performance (0: cost alone counts), beside what the router inferred "
+        "from the user's choices"
+    )
+    if results.judged:
+        what = "before them what the router inferred that the user likes, and how often it gave the answer they picked"
     about = (
-        f"The {TOP_LLMS} LLMs each user is sent to most, with their share of the test queries; the preference α is the "
-        "user's weight on performance (0: cost alone counts), beside what the router inferred from the user's choices. "
-        f"The strongest single LLM is {strongest['llm_id']}, with performance {number(strongest['performance'])}"
+        f"The {TOP_LLMS} LLMs each user is sent to most, with their share of the test queries; {what}. The strongest "
+        f"single LLM is {strongest['llm_id']}, with performance {number(strongest['performance'])}"
     )
     if results.has_cost:
         price = per_thousand(strongest["cost_usd"], results.in_dollars)
         about += f" at {price} for 1,000 queries; savings are against always using it"
-    columns = ("User", "α", "Inferred α", "LLMs", "Performance", *cost)
-    return Table("Which LLM each user gets", f"{about}.{note}", columns, rows, [""] * len(rows), (0, 3))
+    wishes = ("Inferred taste", "Accuracy") if results.judged else ("α", "Inferred α")
+    columns = ("User", *wishes, "LLMs", "Performance", *cost)
+    left = (0, 1, 3) if results.judged else (0, 3)
+    return Table("Which LLM each user gets", f"{about}.{note}", columns, rows, [""] * len(rows), left)
 
 
 def _top_llms(shares: pd.DataFrame, user: str) -> str:
@@ -130,11 +140,24 @@ def _policies(results: Results, metrics: dict[str, Any]) -> Table:
             earned, difference = (), _difference(paired, "accuracy_diff", "accuracy_ci95")
         cost = (per_thousand(numbers["cost_usd"], results.in_dollars),) if results.has_cost else ()
         times = (number(numbers["fit_seconds"], 1), number(numbers["route_ms_per_query"], 2))
-        quality = (percent(numbers["accuracy"]), number(numbers["performance"]), *cost)
+        top = () if rewarded else (percent(numbers["accuracy_top3"], 1),)
+        digits = 0 if rewarded else 1
+        quality = (percent(numbers["accuracy"], digits), *top, number(numbers["performance"]), *cost)
         rows.append((_marked(name), *earned, difference, *quality, *times))
     heads = ("Reward", "Headroom", "Of oracle") if rewarded else ()
     costs = ("Cost per 1,000",) if results.has_cost else ()
-    columns = ("Policy", *heads, "Graph minus it", "Accuracy", "Performance", *costs, "Fit, s", "Route, ms/query")
+    top3 = () if rewarded else ("In first three",)
+    columns = (
+        "Policy",
+        *heads,
+        "Graph minus it",
+        "Accuracy",
+        *top3,
+        "Performance",
+        *costs,
+        "Fit, s",
+        "Route, ms/query",
+    )
     return Table("All policies", POLICIES_ABOUT, columns, rows, [_role(name) for name in metrics["policies"]])
 
 
@@ -155,15 +178,16 @@ def _tasks(results: Results) -> Table:
 
 def _users(results: Results) -> Table:
     users, note = _shown_users(results)
-    lead = {user["user_id"]: (number(user["preference"], 2),) for user in users}
-    return _compared(results, user_table(results), "user_id", lead, "Each user", ("User", "α"), note)
+    lead = {user["user_id"]: () if results.judged else (number(user["preference"], 2),) for user in users}
+    columns = ("User",) if results.judged else ("User", "α")
+    return _compared(results, user_table(results), "user_id", lead, "Each user", columns, note)
 
 
 def _compared(
     results: Results,
     table: pd.DataFrame,
     by: str,
-    lead: dict[str, tuple[str]],
+    lead: dict[str, tuple[str, ...]],
     title: str,
     columns: tuple[str, ...],
     note: str,

@@ -84,7 +84,8 @@ class RepeatResult:
 class Results:
     """All repeats of one experiment and what a reader needs to judge them.
 
-    `users`: user_id, kind, preference (NaN for personas), inferred_preference (NaN where the router inferred none).
+    `users`: user_id, kind, preference (NaN for personas), inferred_preference (NaN where the router inferred none);
+    taste, where they are personas: what the router inferred, in words.
     `llms`: llm_id, description, prices. `cost_usd` is in dollars only where `cost_kind` is published or computed.
     `studies`: name -> what was fitted again or added afterwards, columns `STUDY_COLUMNS`, one row per (panel, series,
     x, repeat): `x` is NaN without an axis and infinite for "all"; `reward` and `accuracy` are means over test rows;
@@ -108,6 +109,11 @@ class Results:
         number = [np.full(len(repeat.decisions), repeat.repeat) for repeat in self.repeats]
         table.insert(0, "repeat", np.concatenate(number))
         return table
+
+    @property
+    def judged(self) -> bool:
+        """Whether the users are personas, who have no reward."""
+        return bool((self.users["kind"] == "persona").all())
 
     @property
     def in_dollars(self) -> bool:

@@ -25,6 +25,8 @@ from evaluation.study_numbers import study_rows
 from graph.metrics import calibration, cluster_bootstrap, headroom, mean_of_strata, oracle_ratio
 
 SCHEMA = 1
+# For personas all policies but these, the graph's and the user's own favourite give every user the same.
+NOT_PERSONAL = ("cheapest", "best_single", "best_single_per_task", "knn", "linear", "mlp", "factorization", "elo")
 
 
 def summarise(results: Results, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
@@ -61,6 +63,8 @@ def summarise(results: Results, resamples: int = 1000, seed: int = 0) -> dict[st
         "paired": paired,
         "savings": savings(results, table),
         "calibration_error": calibration_error(decisions),
+        "confidence": confidence(decisions),
+        "judged": judged(results, table),
     }
     if results.studies:
         metrics["studies"] = {name: study_rows(table) for name, table in results.studies.items()}
@@ -70,7 +74,8 @@ def summarise(results: Results, resamples: int = 1000, seed: int = 0) -> dict[st
 def _policy_numbers(results: Results, per_repeat: pd.DataFrame) -> pd.DataFrame:
     """Return one row per policy, best reward first (accuracy where there is no reward)."""
     by_policy = per_repeat.groupby("policy")
-    table = by_policy.mean().rename(columns={"best": "accuracy"})
+    table = by_policy.mean().rename(columns={"best": "accuracy", "best_in_top3": "accuracy_top3"})
+    table["accuracy_std"] = by_policy["best"].std(ddof=1)
     table["reward_std"] = by_policy["reward"].std(ddof=1)
     rewards = per_repeat["reward"].unstack("repeat")
     bounds = [_row_or_nan(rewards, FLOOR), _row_or_nan(rewards, ORACLE)]
@@ -84,7 +89,8 @@ def _policy_numbers(results: Results, per_repeat: pd.DataFrame) -> pd.DataFrame:
     table = table.join(times)
     order = table.assign(name=table.index).sort_values(["reward", "accuracy", "name"], ascending=[False, False, True])
     columns = ["reward", "reward_std", "performance", "cost_usd", "cost", "headroom", "headroom_std"]
-    return table.loc[order.index, [*columns, "oracle_ratio", "accuracy", "fit_seconds", "route_ms_per_query"]]
+    columns += ["oracle_ratio", "accuracy", "accuracy_std", "accuracy_top3", "fit_seconds", "route_ms_per_query"]
+    return table.loc[order.index, columns]
 
 
 def policy_means(results: Results) -> pd.DataFrame:
@@ -158,6 +164,40 @@ def calibration_error(decisions: pd.DataFrame) -> float:
     """Return the expected calibration error of `graph`'s expected performance, in [0, 1]; NaN where it has none."""
     mine = decisions[decisions["policy"] == GRAPH]
     return calibration(mine["expected_performance"], mine["performance"]).error
+
+
+def confidence(decisions: pd.DataFrame) -> dict[str, Any] | None:
+    """Return how well `graph`'s probabilities of being the best hold: mean, observed share, calibration error (ECE),
+    Brier score, and the Brier score of always saying the observed share; None where it gave none."""
+    mine = decisions[(decisions["policy"] == GRAPH) & decisions["confidence"].notna()]
+    if mine.empty:
+        return None
+    said, best = mine["confidence"].to_numpy(), mine["best"].to_numpy(dtype=float)
+    return {
+        "mean": said.mean(),
+        "observed": best.mean(),
+        "calibration_error": calibration(said, best).error,
+        "brier": ((said - best) ** 2).mean(),
+        "brier_of_mean": best.mean() * (1 - best.mean()),
+    }
+
+
+def judged(results: Results, table: pd.DataFrame) -> dict[str, Any] | None:
+    """Return what bounds the accuracy for personas; None where users have preferences.
+
+    `best_non_personalised` is the best policy that gives every user the same answer, `ratio` is `graph`'s accuracy over
+    its, and `noise_ceiling` what naming each persona's likeliest pick would reach, having read all answers.
+    """
+    if not results.judged:
+        return None
+    ceilings = [repeat.judge_ceiling for repeat in results.repeats]
+    same = table.loc[[name for name in table.index if name in NOT_PERSONAL], "accuracy"]
+    found: dict[str, Any] = {"noise_ceiling": float(np.mean(ceilings)), "best_non_personalised": None, "ratio": None}
+    if len(same):
+        found["best_non_personalised"] = {"policy": str(same.idxmax()), "accuracy": float(same.max())}
+        if GRAPH in table.index and same.max() > 0:
+            found["ratio"] = float(table["accuracy"][GRAPH] / same.max())
+    return found
 
 
 def policy_table(metrics: dict[str, Any]) -> pd.DataFrame:

@@ -57,6 +57,30 @@ def rival_sentence(metrics: dict[str, Any]) -> str:
     return f"The strongest other policy is {_called(others[0])}: {_against(metrics, others[0], 'the graph router')}."
 
 
+def judged_sentence(metrics: dict[str, Any]) -> str:
+    """Return how far personalising goes with personas, and how far it could; empty where users have preferences."""
+    found = metrics["judged"]
+    if not found or GRAPH not in metrics["policies"]:
+        return ""
+    mine = metrics["policies"][GRAPH]
+    text = (
+        f"It picks the answer a persona picked in {percent(mine['accuracy'], 1)} of the test cases, and has it among "
+    )
+    text += f"its first three in {percent(mine['accuracy_top3'], 1)}"
+    same = found["best_non_personalised"]
+    if same and found["ratio"] is not None:
+        text += (
+            f"; the best policy that gives everyone the same, {_called(same['policy'])}, in "
+            f"{percent(same['accuracy'], 1)}: {number(found['ratio'], 2)} times as often"
+        )
+    if found["noise_ceiling"] is not None:
+        text += (
+            ". Personas do not always agree with themselves: who knew each one and had read all answers would be right "
+            f"in {percent(found['noise_ceiling'], 1)}"
+        )
+    return text + "."
+
+
 def by_reward(metrics: dict[str, Any]) -> bool:
     """Return whether the run has rewards; without (personas only) accuracy is what counts."""
     return any(numbers["reward"]["mean"] is not None for numbers in metrics["policies"].values())

@@ -110,7 +110,8 @@ class GraphPolicy(OutcomePolicy):
         raw = self.raw_predictions(validation.queries)
         alpha = np.linspace(0.0, 1.0, 11)  # any preference may be stated, not only those of the users
         worth = utility(np.stack([validation.performance, validation.cost], axis=-1)[whole], alpha[:, None, None])
-        scores = utility(raw[whole], alpha[:, None, None]).reshape(-1, len(self.llm_ids))
+        scores = utility(raw[whole], alpha[:, None, None]) - charges(self.graph, alpha)[:, None]
+        scores = scores.reshape(-1, len(self.llm_ids))
         best = np.isclose(worth, worth.max(axis=2, keepdims=True, initial=-np.inf), rtol=0, atol=1e-9)
         belief = np.repeat(alpha, len(whole))
         if self.tastes is not None:

@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 import torch
 
+from baselines.simple import BestSinglePerUserPolicy
 from configs.schema import Graph, Train, Users
 from graph.build import attach, build_graph
+from graph.choices import hits, places
 from graph.graph_policy import GraphPolicy
 from graph.model import GraphModel
 from graph.records import Queries, RoutingData
@@ -20,11 +22,15 @@ from tests.graph.world import (
     RELATIONS,
     TRAIN,
     hide,
+    judge_of,
+    judged_dataset,
+    judged_prepared,
     take_llms,
     take_queries,
     tiny,
     tiny_config,
     tiny_dataset,
+    tiny_judged,
     tiny_prepared,
     with_relations,
 )
@@ -76,6 +82,29 @@ def test_what_a_user_is_called_does_not_matter() -> None:
     before = fitted(train, validation).grid(test.queries, train.user_ids)
     after = fitted(renamed, validation).grid(test.queries, renamed.user_ids)
     np.testing.assert_array_equal(after, before)
+
+
+def test_personas_with_other_picks_get_other_scores_and_swapped_histories_swap_them() -> None:
+    train, validation, test = tiny_judged()
+    before = fitted(train, validation, config=UNTRAINED).grid(test.queries, train.user_ids)
+    for i in range(4):
+        for j in range(i):
+            assert not np.allclose(before[i], before[j], atol=1e-2)
+    assert (before[0].argmax(axis=1) != before[1].argmax(axis=1)).any(), "no decision depends on the user"
+    after = fitted(swapped(train, "user_1", "user_4"), validation, config=UNTRAINED).grid(test.queries, train.user_ids)
+    np.testing.assert_allclose(after, before[[3, 1, 2, 0]], rtol=0, atol=1e-5)
+
+
+def test_what_a_persona_likes_is_predicted_better_than_its_favourite_llm_can_tell() -> None:
+    """On test queries nobody picked on: how often the best scored LLM gave the picked text, for every persona."""
+    train, validation, test = tiny_judged(counts=(240, 40, 120))
+    policy = fitted(train, validation, config=Train(epochs=8, device="cpu"))
+    rivals = {}
+    for name, rival in {"graph": policy, "single": BestSinglePerUserPolicy().fit(train, validation)}.items():
+        choice = rival.grid(test.queries, test.user_ids).argmax(axis=2)
+        chosen = places(test, test.interactions, test.user_ids)
+        rivals[name] = hits(test, chosen)[np.arange(len(chosen.user)), choice[chosen.user, chosen.query]].mean()
+    assert rivals["graph"] > rivals["single"] + 0.05
 
 
 # 2. Inductive
@@ -189,7 +218,118 @@ def test_nothing_is_learned_per_id() -> None:
     assert np.isfinite(other.outcomes(other_test.queries)).all()
 
 
+def test_unseen_query_persona_and_llm_get_finite_predictions_in_one_call() -> None:
+    train, validation, test = tiny_judged()
+    silent = np.zeros(train.performance.shape, dtype=bool)
+    silent[:, 2] = True
+    policy = fitted(hide(train, silent), hide(validation, silent[: len(validation.queries)]))
+    new = Queries(("new",), ("a task nobody saw",), ("a text nobody saw",), test.queries.embeddings[:1] * 0 + 0.1)
+    assert np.isfinite(policy.scores(new, ["a user nobody saw"])).all()
+    assert np.isfinite(policy.scores(new, ["user_1"])).all()
+    assert np.isfinite(policy.predictions(new)).all()
+
+
+def test_a_persona_who_never_picked_gets_the_mean_of_the_others() -> None:
+    train, validation, test = tiny_judged()
+    train = with_interactions(train, train.interactions[train.interactions["user_id"] != "user_2"])
+    policy = fitted(train, validation, config=UNTRAINED)
+    grid = policy.grid(test.queries, ["user_2", "nobody", "", "user_1", "user_3", "user_4"])
+    np.testing.assert_allclose(grid[0], grid[1], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(grid[0], grid[2], rtol=0, atol=1e-6)
+    assert not np.allclose(grid[0], grid[3], atol=1e-2)
+    # All levels are linear in what is liked, so the mean of what users like is predicted as the mean of predictions.
+    np.testing.assert_allclose(grid[0], grid[3:].mean(axis=0), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("order", [[3, 2, 1, 0], [1, 3, 0, 2]])
+def test_the_order_of_llms_does_not_matter_to_personas(order: list[int]) -> None:
+    train, validation, test = tiny_judged()
+    before = fitted(train, validation).grid(test.queries, [*train.user_ids, "nobody"])
+    after = fitted(take_llms(train, order), take_llms(validation, order)).grid(test.queries, [*train.user_ids, "nobody"])
+    np.testing.assert_allclose(after, before[..., order], rtol=0, atol=1e-4)
+
+
+def test_the_order_of_rows_in_the_tables_does_not_matter_to_personas() -> None:
+    dataset = judged_dataset()
+    shuffled = dataclasses.replace(
+        dataset, **{name: t.sample(frac=1, random_state=1).reset_index(drop=True) for name, t in dataset.tables().items()}
+    )
+    users = [*dataset.users["user_id"], "nobody"]
+    before, after = (judged_prepared(data) for data in (dataset, shuffled))
+    np.testing.assert_allclose(
+        fitted(after.train, after.validation).grid(after.test.queries, users),
+        fitted(before.train, before.validation).grid(before.test.queries, users),
+        rtol=0,
+        atol=1e-6,
+    )
+
+
 # 3. No leak
+
+
+def test_neither_outcomes_nor_picks_of_validation_change_a_prediction_of_fixed_weights_for_personas() -> None:
+    # Outcomes and picks both, as other people and other LLMs would have made them.
+    train, validation, test = tiny_judged()
+    other = dataclasses.replace(
+        validation,
+        performance=1 - validation.performance,
+        attributes=-2 * validation.attributes,
+        answers=np.zeros_like(validation.answers),
+        interactions=validation.interactions.assign(llm_id="brook"),
+    )
+    users = [*train.user_ids, "nobody"]
+    before, after = (fitted(train, data, config=UNTRAINED) for data in (validation, other))
+    np.testing.assert_array_equal(after.tastes.taste(users), before.tastes.taste(users))
+    for queries in (validation.queries, test.queries):
+        np.testing.assert_array_equal(after.grid(queries, users), before.grid(queries, users))
+    worse = fitted(with_interactions(train, train.interactions.assign(llm_id="brook")), validation, config=UNTRAINED)
+    assert np.abs(worse.grid(test.queries, users) - before.grid(test.queries, users)).max() > 0.1, "the control"
+
+
+def test_picks_of_validation_are_not_trained_on() -> None:
+    """With the answers as they were, the picks alone may not change even which epoch is kept."""
+    train, validation, test = tiny_judged()
+    silent = with_interactions(validation, validation.interactions[:0])
+    before, after = (fitted(train, data).grid(test.queries, train.user_ids) for data in (validation, silent))
+    np.testing.assert_array_equal(after, before)
+
+
+def test_texts_and_outcomes_of_test_queries_change_no_prediction_for_personas() -> None:
+    """The judge stays: it alone may read every answer, for it is the people."""
+    dataset = judged_dataset()
+    judge = judge_of(dataset)
+    before = judged_prepared(dataset, judge)
+    hit = dataset.outcomes["query_id"].isin(before.test.queries.query_ids)
+    changed = dataset.outcomes.copy()
+    changed.loc[hit, "response"] = "Another answer, at great length. " * 20
+    changed.loc[hit, "performance"] = 1 - changed.loc[hit, "performance"]
+    after = judged_prepared(dataclasses.replace(dataset, outcomes=changed), judge)
+    assert not np.allclose(after.test.attributes, before.test.attributes)
+    np.testing.assert_array_equal(after.train.attributes, before.train.attributes)
+    users = list(dataset.users["user_id"])
+    np.testing.assert_array_equal(
+        fitted(after.train, after.validation).grid(before.test.queries, users),
+        fitted(before.train, before.validation).grid(before.test.queries, users),
+    )
+
+
+@pytest.mark.parametrize("names", [*[(name,) for name in RELATIONS], RELATIONS], ids="+".join)
+def test_what_personas_like_of_a_hidden_answer_is_never_seen(names: tuple[str, ...]) -> None:
+    """As in training: predict what is liked of a fold, then with other likings there; compare bit for bit."""
+    config = with_relations(*names)
+    train, _, _ = tiny_judged()
+    graph = build_graph(train, config, seed=0)
+    itself = attach(graph, train.queries, leave_out=torch.arange(len(train.queries)))
+    model = loud(GraphModel(len(graph.blocks), len(graph.topic_sizes), config, 4))
+    liked = torch.rand(60, 4, 3, generator=torch.Generator().manual_seed(0))
+    for rows, target in folds(itself, 60, 3, torch.Generator().manual_seed(0)):
+        visible = torch.ones(60, 4, dtype=torch.bool)
+        visible[rows] = False
+        other = liked.clone()
+        other[rows] = 1 - other[rows]
+        before, after = (model(graph, target, visible, values) for values in (liked, other))
+        assert torch.equal(after, before)
+        assert not torch.allclose(model(graph, target, None, other), model(graph, target, None, liked), atol=1e-3)
 
 
 def worsened(prepared: PreparedData, part: str) -> tuple[PreparedData, PreparedData]:
