@@ -104,7 +104,7 @@ class BestSinglePerUserPolicy(ConstantPolicy):
     def scores(self, queries: Queries, users: Sequence[str]) -> np.ndarray:
         if not self.own:
             return super().scores(queries, users)
-        return np.stack([self.own.get(user, self.means[:, 0]) for user in users]).reshape(len(users), -1)
+        return np.array([self.own.get(user, self.means[:, 0]) for user in users]).reshape(len(users), len(self.llm_ids))
 
     def grid(self, queries: Queries, users: Sequence[str]) -> np.ndarray:
         if not self.own:

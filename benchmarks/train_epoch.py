@@ -20,12 +20,12 @@ from torch_geometric import typing as accelerators
 from configs.schema import Graph, Train, Users
 from data_processing.tables import conform
 from data_processing.users import simulate_interactions
-from graph.build import attach, build_graph
+from graph.build import attach, build_graph, itself
 from graph.device import resolve_device
 from graph.model import GraphModel
 from graph.preference import Preferences
 from graph.records import Queries, RoutingData
-from graph.train import loss_of, supervision, train_epoch
+from graph.train import loss_of, preference_weights, supervision, train_epoch
 
 BLOCKS = (384, 64, 14)  # text, style and counts, as graph.features makes them with the default encoder
 # PersonalizedRouter's published code, measured on CPU with 2 threads on 1260 queries x 9 users x 11 LLMs.
@@ -76,21 +76,21 @@ def time_epochs(train: RoutingData, validation: RoutingData, epochs: int, device
     config = Train()
     start = time.perf_counter()
     graph = build_graph(train, Graph(), seed=0).to(str(device))
-    itself = attach(graph, train.queries, leave_out=torch.arange(len(train.queries), device=device))
     target = attach(graph, validation.queries)
     print(f"graph                {time.perf_counter() - start:8.2f} s", flush=True)
     start = time.perf_counter()
-    believed = Preferences.fit(train).mean(train.user_ids)
+    weights = preference_weights(Preferences.fit(train).mean(train.user_ids))
     print(f"users' preferences   {time.perf_counter() - start:8.2f} s", flush=True)
-    truth = supervision(train, graph.usd_scale, believed, device)
-    validation_truth = supervision(validation, graph.usd_scale, believed, device)
+    truth = supervision(train, graph.usd_scale, weights, device)
+    validation_truth = supervision(validation, graph.usd_scale, weights, device)
     model = GraphModel(len(graph.blocks), len(graph.topic_sizes), Graph()).to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
     generator = torch.Generator().manual_seed(0)
     seconds = []
+    own = itself(graph)
     for _ in range(epochs):
         start = time.perf_counter()
-        train_epoch(model, graph, itself, truth, optimizer, generator, config)
+        train_epoch(model, graph, own, truth, optimizer, generator, config)
         model.eval()
         with torch.no_grad():  # float() waits for an accelerator, so the clock stops after the work
             float(loss_of(model(graph, target), validation_truth, slice(None), config.outcome_weight))

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import InputError, did_you_mean
-from configs.preferences import PREFERENCE_WORDS
+from configs.preferences import in_numbers
 
 CostKind = Literal["published", "computed", "relative", "none"]
 
@@ -130,7 +130,7 @@ def conform(name: str, table: pd.DataFrame, source: str = "") -> pd.DataFrame:
         else:
             values = table[column] if column in table.columns else pd.Series(np.nan, index=table.index)
             if column == "preference":  # "balanced" is as good as 0.5
-                values = values.map(lambda said: PREFERENCE_WORDS.get(str(said).strip().casefold(), said))
+                values = values.map(in_numbers)
             data[column] = _numbers(values, column, where)
     return pd.DataFrame(data).reset_index(drop=True)
 
@@ -151,7 +151,7 @@ def validate(dataset: Dataset) -> None:
     tables = dataset.tables()
     for name, table in tables.items():
         _check_columns(name, table)
-        _check_values(name, table)
+        check_values(name, table)
         _check_keys(name, table)
         for column, target in FOREIGN_KEYS.get(name, {}).items():
             _check_foreign_key(name, column, target, tables)
@@ -169,7 +169,8 @@ def _check_columns(name: str, table: pd.DataFrame) -> None:
         )
 
 
-def _check_values(name: str, table: pd.DataFrame) -> None:
+def check_values(name: str, table: pd.DataFrame) -> None:
+    """Check ids and numbers of table `name`; raise `InputError` naming the first bad rows."""
     for column, kind in COLUMNS[name].items():
         values = table[column]
         if kind == "id":

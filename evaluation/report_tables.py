@@ -81,7 +81,7 @@ def _who_gets_what(results: Results) -> Table | None:
         own = mine[user["user_id"]]
         wish = (number(user["preference"], 2), number(user["inferred_preference"], 2))
         if results.judged:
-            wish = (user["taste"] or MISSING, percent(own["accuracy"]))
+            wish = (user.get("taste") or MISSING, percent(own["accuracy"]))
         row = (user["user_id"], *wish, _top_llms(shares, user["user_id"]), number(own["performance"]))
         rows.append((*row, *_saving(results, own["cost_usd"], strongest["cost_usd"])))
     cost = ("Cost per 1,000", "Saved per 1,000", "Saved") if results.has_cost else ()

@@ -20,7 +20,7 @@ def check_interactions(table: pd.DataFrame, llm_ids: Sequence[str], queries: pd.
     """
     table = _columns(table, INTERACTION_COLUMNS, ("llm_id",), "interactions")
     table = _joined(table, queries, "interactions", texts_too=True)
-    llm = table["llm_id"].astype("str")
+    llm = table["llm_id"].fillna("").astype("str")
     for row in np.flatnonzero(~llm.isin(list(llm_ids))):
         name = llm.iloc[row]
         raise InputError(

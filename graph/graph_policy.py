@@ -35,7 +35,7 @@ from graph.policy import OutcomePolicy, utility
 from graph.preference import Preferences
 from graph.records import UNKNOWN_TASK, Queries, RoutingData
 from graph.taste import Tastes
-from graph.train import Supervision, Training, supervision, train_model
+from graph.train import Supervision, Training, preference_weights, supervision, train_model
 
 MAX_CALIBRATED = 100  # personas on whose picks it is calibrated how sure to be
 MAX_TASTES = 32  # users whose likings are supervised in training
@@ -140,9 +140,7 @@ class GraphPolicy(OutcomePolicy):
     def _truth(self, data: RoutingData, usd_scale: float, users: list[str], device: torch.device) -> Supervision:
         """Return what training is supervised by: the outcomes, and what a few users make of them."""
         if self.tastes is None:
-            alpha = np.unique(np.round(self.preferences.mean(users), 2))
-            weights = np.stack([alpha, alpha - 1, 0.0 * alpha], axis=1)
-            return supervision(data, usd_scale, weights, device)
+            return supervision(data, usd_scale, preference_weights(self.preferences.mean(users)), device)
         some = sorted(users)[:: 1 + (len(users) - 1) // MAX_TASTES]  # by id: not by the order of the table
         liked = self.tastes.liking(Answers.of(data), some)
         weights = np.hstack([np.zeros((len(some), len(CHANNELS))), np.eye(len(some))])

@@ -14,7 +14,7 @@ from configs.errors import InputError, did_you_mean
 from configs.preferences import parse_preference
 from configs.schema import Encoder
 from data_processing.scaling import CostScaler
-from data_processing.tables import conform, llm_text
+from data_processing.tables import check_values, conform, llm_text
 from graph.artifact import load_artifact, save_artifact
 from graph.encoder import make_encoder
 from graph.features import QueryFeatures
@@ -160,8 +160,7 @@ class Router:
         alone can make sense of. On a new text the user is taken to have chosen among the answers that are expected
         there. Raises `InputError` that names the first wrong row.
         """
-        if not user_id.strip():
-            raise InputError("user: expected an id, got an empty one; give the user's id")
+        _check_user(user_id)
         table = check_interactions(interactions, self.llm_ids, self.queries)
         known = table["query_id"] != ""
         table = table.assign(user_id=user_id)
@@ -174,10 +173,13 @@ class Router:
         self.policy = policy
 
     def _expected(self, texts: Sequence[str], memory: RoutingData) -> RoutingData:
-        """Return new queries as if every LLM had answered them as expected; of their texts nothing is expected."""
+        """Return new queries as if every LLM had answered them as expected, in the style of its answers nearby."""
         batch = self._featurise(texts, [UNKNOWN_TASK] * len(texts))
         values = self.policy.predictions(batch)
-        attributes = None if memory.attributes is None else np.zeros((*values.shape[:2], memory.attributes.shape[2]))
+        attributes = None
+        if memory.attributes is not None:
+            near = self.policy.nearest(batch, self.policy.graph.neighbours)
+            attributes = np.stack([_mean_of_known(memory.attributes[rows]) for rows in near])
         return dataclasses.replace(
             memory,
             queries=batch,
@@ -190,6 +192,7 @@ class Router:
 
     def state_preference(self, user_id: str, preference: float | str | None) -> None:
         """Keep what the user states: it wins over what was inferred. None goes back to what was inferred."""
+        _check_user(user_id)
         stated = None if preference is None else parse_preference(preference)
         self.policy = self.policy.with_preference(user_id, stated)
 
@@ -201,6 +204,7 @@ class Router:
         from the LLMs like it; some 50 spread over the tasks make a good start. Raises `InputError` for a wrong row.
         """
         row = conform("llms", pd.DataFrame([dict(llm)]), "the new LLM")
+        check_values("llms", row)
         table = check_probes(probes, self.queries)
         text = llm_text(row.iloc[0])
         embedding = self.features.encoder.encode([text])[0]
@@ -291,9 +295,10 @@ def explain(user: str, task: str, inferred_task: bool, ranked: Sequence[Alternat
     best, second = ranked[:2]
     lead = best.utility - second.utility
     if alpha is None:
+        first, other = (min(max(item.utility, 0.0), 1.0) for item in (best, second))  # caution may push it below 0
         return (
-            f"{text} The answer of {best.llm_id} is expected to be picked in {best.utility:.0%} of cases, that of "
-            f"{second.llm_id} in {second.utility:.0%}."
+            f"{text} The answer of {best.llm_id} is expected to be picked in {first:.0%} of cases, that of "
+            f"{second.llm_id} in {other:.0%}."
         )
     gains = (
         ("performance", alpha * (best.expected_performance - second.expected_performance)),
@@ -301,6 +306,17 @@ def explain(user: str, task: str, inferred_task: bool, ranked: Sequence[Alternat
     )
     name, _ = max(gains, key=lambda gain: gain[1])
     return f"{text} {best.llm_id} leads {second.llm_id} by {lead:.3f} utility, mostly on {name}."
+
+
+def _mean_of_known(values: np.ndarray) -> np.ndarray:
+    """Return the mean over the first axis of what is not NaN; 0 where all is."""
+    known = np.isfinite(values)
+    return np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+
+
+def _check_user(user_id: str) -> None:
+    if not user_id.strip():
+        raise InputError("user: expected an id, got an empty one; give the user's id")
 
 
 def _weights(key: str) -> str:

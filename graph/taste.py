@@ -92,6 +92,8 @@ class Tastes:
     def observe(self, data: RoutingData) -> None:
         """Update known users, or meet new ones, by the interactions of `data`, whose LLMs are those of `llm_ids`."""
         users, chosen = _by_user(data, sorted(set(data.interactions["user_id"])))
+        if data.llm_ids != self.llm_ids:
+            raise ValueError(f"expected the LLMs {self.llm_ids} in this order, got {data.llm_ids}")
         answers = Answers.of(data)
         design = (*self._design(answers), answers.classes)
         inverse = np.linalg.inv(self.covariance)

@@ -57,6 +57,12 @@ def supervision(
     )
 
 
+def preference_weights(preference: np.ndarray) -> np.ndarray:
+    """Return (U', 3) weights of the distinct preferences among `preference` (U,): α, α − 1, and 0 on dollars."""
+    alpha = np.unique(np.round(preference, 2))
+    return np.stack([alpha, alpha - 1, 0.0 * alpha], axis=1)
+
+
 def loss_of(prediction: Tensor, truth: Supervision, rows: Tensor | slice, outcome_weight: float) -> Tensor:
     """Return the contrast loss + outcome_weight · mean squared error of the outcomes, over what is known.
 

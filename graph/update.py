@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-    sys.stdout.write(message + "\n")
+    # Half a character (a lone surrogate) cannot be written; replaced it is JSON's own escape of it.
+    sys.stdout.write(message.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
     return 0
 
 
@@ -112,17 +113,30 @@ def probes(router: Router, options: argparse.Namespace) -> str:
 
 
 def replace(router: Router, folder: Path) -> None:
-    """Save the router so that `folder` always holds a whole one: written beside it, then swapped."""
-    draft, old = folder.with_name(folder.name + ".draft"), folder.with_name(folder.name + ".old")
-    for path in (draft, old):
-        if path.exists():
-            shutil.rmtree(path)
-    router.save(draft)
-    if folder.exists():
-        folder.rename(old)
-    draft.rename(folder)
-    if old.exists():
-        shutil.rmtree(old)
+    """Save the router so that `folder` always holds a whole one: written beside it, then swapped.
+
+    Raises `InputError` where `folder` holds something else than a router, or cannot be written.
+    """
+    folder = folder.resolve()
+    free = not folder.exists() or (folder.is_dir() and not any(folder.iterdir()))
+    if not free and not (folder / "manifest.json").is_file():
+        raise InputError(f"--output: expected a router or a new folder, got {folder}, which is neither; give another")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as beside:
+            draft, old = Path(beside) / "new", Path(beside) / "old"
+            router.save(draft)
+            try:
+                if folder.exists():
+                    folder.rename(old)
+                draft.rename(folder)
+            finally:
+                if old.exists() and not folder.exists():  # cut between the two
+                    old.rename(folder)
+    except OSError as err:
+        raise InputError(
+            f"--output: expected a folder that can be written, got {folder} ({err.strerror}); give another"
+        ) from err
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from configs.catalogue import LlmEntry
 from configs.errors import InputError, did_you_mean
+from configs.preferences import in_numbers
 from data_processing.importers.reading import need_columns, numbers, read_csv, texts
 from data_processing.tables import COLUMNS, REQUIRED, read_table
 
@@ -58,6 +59,8 @@ def _checked(values: pd.Series, kind: str, path: Path, column: str) -> pd.Series
         )
     low = -np.inf if kind.startswith("number") else 0.0
     high = 1.0 if kind.startswith("unit") else np.inf
+    if column == "preference":  # "balanced" is as good as 0.5
+        values = values.map(in_numbers)
     return numbers(values.astype("object"), path, column, low=low, high=high)
 
 

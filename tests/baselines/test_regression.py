@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from baselines.regression import FactorizationPolicy, KnnPolicy, LinearPolicy, MlpPolicy, RegressionPolicy, same_rows
+from graph.choices import shares
 from graph.records import Queries
 from tests.contract import make_world
 
@@ -152,3 +153,43 @@ def test_validation_without_any_outcome_still_leaves_a_fitted_policy() -> None:
     empty = dataclasses.replace(train, performance=train.performance * np.nan, cost=train.cost * np.nan)
     policy = LinearPolicy().fit(train, empty)
     assert np.isfinite(policy.scores(train.queries, [train.user_ids[0]] * len(train.queries))).all()
+
+
+def test_with_personas_the_shares_of_picks_are_regressed_and_chosen_by_on_validation() -> None:
+    train, validation = make_world(queries=60, llms=3, hidden=0.2, personas=True)
+    seen: list[np.ndarray] = []
+
+    class Spy(Offset):
+        def learn(self, x: np.ndarray, y: np.ndarray, value: float) -> dict[str, np.ndarray]:
+            seen.append(y)
+            return super().learn(x, y, value)
+
+    policy = Spy().fit(train, validation)
+    popular = shares(train)
+    for y in seen:
+        np.testing.assert_array_equal(y[:, :3], popular)
+        np.testing.assert_array_equal(y[:, 3:], np.where(np.isfinite(popular), 0.0, np.nan))
+    # The LLM to choose is the one that is picked most often on validation where it can be.
+    earned = []
+    held = shares(validation)
+    for value in range(3):
+        believed = np.where(np.isfinite(held), np.arange(3) == value, -1.0)
+        rows = np.isfinite(held).any(axis=1)
+        earned.append(np.take_along_axis(held, believed.argmax(axis=1)[:, None], axis=1)[rows].mean())
+    assert policy.chosen == int(np.argmax(earned))
+    grid = policy.grid(validation.queries, [*train.user_ids, "a stranger"])
+    np.testing.assert_array_equal(grid, np.repeat(grid[:1], 4, axis=0))
+
+
+@pytest.mark.parametrize("best", [0, 1, 2])
+def test_with_personas_the_grid_is_chosen_by_what_was_picked_on_validation(best: int) -> None:
+    train, validation = make_world(llms=3, hidden=0.0, personas=True)
+    performance = np.full_like(validation.performance, 0.2)
+    performance[:, (best + 1) % 3] = 0.9  # the LLM that does best is not the one that is picked
+    validation = dataclasses.replace(
+        validation,
+        performance=performance,
+        answers=np.tile(np.arange(3), (len(performance), 1)),
+        interactions=validation.interactions.assign(llm_id=validation.llm_ids[best]),
+    )
+    assert Offset().fit(train, validation).chosen == best

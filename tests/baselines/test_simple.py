@@ -21,6 +21,7 @@ from baselines.simple import (
     mean_outcomes,
     nan_mean,
 )
+from graph.choices import shares
 from graph.records import RoutingData
 from tests.contract import STRANGER, make_world
 
@@ -221,3 +222,101 @@ def test_the_mean_over_what_was_observed(rows: list[list[float | None]]) -> None
     for column, found in enumerate(nan_mean(table)):
         seen = [row[column] for row in rows if row[column] is not None]
         assert found == pytest.approx(statistics.fmean(seen or every or [0.0]))
+
+
+# Personas: what is popular stands for performance
+
+
+@pytest.fixture
+def personas() -> tuple[RoutingData, RoutingData]:
+    return make_world(queries=60, llms=5, users=4, seed=9, personas=True)
+
+
+def slow_share(data: RoutingData, llm: str, users: list[str], task: str | None = None) -> tuple[float, float]:
+    """Return (mean over queries of the share of users who picked the LLM's text, mean over users of their picks)."""
+    column = data.llm_ids.index(llm)
+    shares, picks = [], []
+    for row, query in enumerate(data.queries.query_ids):
+        if task not in (None, data.queries.task_ids[row]) or not math.isfinite(data.performance[row, column]):
+            continue
+        hit = []
+        for pick in data.interactions[data.interactions["query_id"] == query].itertuples():
+            other = data.llm_ids.index(pick.llm_id)
+            if pick.user_id in users and math.isfinite(data.performance[row, other]):
+                hit.append(data.answers[row, other] == data.answers[row, column])
+        if hit:
+            shares.append(statistics.fmean(hit))
+            picks += hit
+    return statistics.fmean(shares), sum(picks)
+
+
+def test_best_single_is_the_most_popular_llm(personas) -> None:
+    train, validation = personas
+    popular = {llm: slow_share(train, llm, train.user_ids)[0] for llm in train.llm_ids}
+    policy = BestSinglePolicy().fit(train, validation)
+    scores = policy.grid(validation.queries, [*train.user_ids, STRANGER])
+    for column, llm in enumerate(train.llm_ids):
+        np.testing.assert_allclose(scores[..., column], popular[llm])
+    assert len(set(popular.values())) > 1
+
+
+def test_best_single_per_task_is_the_most_popular_llm_of_the_task(personas) -> None:
+    train, validation = personas
+    scores = BestSinglePerTaskPolicy().fit(train, validation).grid(validation.queries, ["user_1", STRANGER])
+    for row, task in enumerate(validation.queries.task_ids):
+        for column, llm in enumerate(train.llm_ids):
+            np.testing.assert_allclose(scores[:, row, column], slow_share(train, llm, train.user_ids, task)[0])
+
+
+def test_best_single_per_user_is_the_llm_whose_texts_the_persona_picked_most(personas) -> None:
+    train, validation = personas
+    policy = BestSinglePerUserPolicy().fit(train, validation)
+    favourites = set()
+    for user in train.user_ids:
+        scores = policy.scores(validation.queries, [user] * len(validation.queries))
+        np.testing.assert_array_equal(scores, np.broadcast_to(scores[0], scores.shape))
+        usable = [
+            pick
+            for pick in train.interactions[train.interactions["user_id"] == user].itertuples()
+            if math.isfinite(
+                train.performance[train.queries.query_ids.index(pick.query_id), train.llm_ids.index(pick.llm_id)]
+            )
+        ]
+        for column, llm in enumerate(train.llm_ids):
+            popular = slow_share(train, llm, train.user_ids)[0]
+            own = slow_share(train, llm, [user])[1]
+            assert scores[0, column] == pytest.approx((own + popular) / (len(usable) + 1))
+        favourites.add(train.llm_ids[int(scores[0].argmax())])
+    assert len(favourites) > 1, "the world must tell personas apart"
+    stranger = policy.scores(validation.queries, [STRANGER] * len(validation.queries))[0]
+    np.testing.assert_allclose(stranger, [slow_share(train, llm, train.user_ids)[0] for llm in train.llm_ids])
+
+
+def test_a_persona_without_picks_gets_what_is_popular(personas) -> None:
+    train, validation = personas
+    train = dataclasses.replace(train, interactions=train.interactions[train.interactions["user_id"] != "user_2"])
+    scores = BestSinglePerUserPolicy().fit(train, validation).grid(validation.queries, ["user_2", STRANGER])
+    np.testing.assert_allclose(scores[0], scores[1])
+
+
+def test_nothing_asked_of_a_policy_for_personas_is_nothing_answered(personas) -> None:
+    train, validation = personas
+    nothing = validation.queries.take([])
+    for policy in (BestSinglePerUserPolicy(), BestSinglePolicy(), BestSinglePerTaskPolicy()):
+        assert policy.fit(train, validation).scores(nothing, []).shape == (0, 5)
+
+
+def test_cheapest_is_cheapest_for_personas_too(personas) -> None:
+    train, validation = personas
+    dollars = [statistics.fmean(v for v in column if math.isfinite(v)) for column in train.cost_usd.T]
+    scores = CheapestPolicy().fit(train, validation).grid(validation.queries, [*train.user_ids, STRANGER])
+    assert (scores.argmax(axis=2) == int(np.argmin(dollars))).all()
+    np.testing.assert_array_equal(np.argsort(-scores[0, 0]), np.argsort(dollars))
+
+
+def test_elo_for_personas_rates_what_was_picked_more_often(personas) -> None:
+    train, validation = personas
+    policy = EloPolicy().fit(train, validation)
+    view = shares(train)
+    np.testing.assert_allclose(policy.means[:, 0].argsort(), bradley_terry(view).argsort())
+    assert (policy.means[:, 1] == 0).all()

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.schema import Users
-from data_processing.users import make_users, simulate_interactions
+from data_processing.users import make_users, simulate_interactions, thinned_interactions
 
 CELL = st.one_of(
     st.none(), st.tuples(st.integers(0, 4), st.integers(0, 4)).map(lambda pair: (pair[0] / 4, pair[1] / 4))
@@ -95,3 +95,69 @@ def test_of_equally_good_answers_the_cheaper_is_taken_in_any_order(order: int) -
     rows = [[(1.0, 1.0), (0.75, 0.75), (0.25, 0.25), (0.5, 0.5)][::order]]
     made = simulate(rows, Users(preferences=(0.5,)))
     assert rows[0][int(made["llm_id"].iloc[0][1:])] == (0.25, 0.25)
+
+
+def log(users: int = 4, queries: int = 30, seed: int = 0) -> pd.DataFrame:
+    """A log in which users differ in how much they did, in no order."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        (f"user_{u}", f"q{q:02d}", f"m{rng.integers(3)}", np.nan, "")
+        for u in range(users)
+        for q in range(queries - 7 * u)
+    ]
+    table = pd.DataFrame(rows, columns=["user_id", "query_id", "llm_id", "reward", "judge_reply"])
+    return table.sample(frac=1, random_state=seed).reset_index(drop=True)
+
+
+def cells(table: pd.DataFrame) -> set[tuple[str, str, str]]:
+    found = list(zip(table["user_id"], table["query_id"], table["llm_id"], strict=True))
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def test_a_log_is_left_as_it_is_unless_it_is_to_be_thinned_or_shuffled() -> None:
+    table = log()
+    assert thinned_interactions(table, Users(), 0.3, 0) is table
+
+
+@pytest.mark.parametrize(
+    ("most", "share", "kept"), [(5, 1.0, 5), (5, 0.3, 2), (1, 0.01, 1), (20, 1.0, 20), (99, 1.0, 99)]
+)
+def test_a_thinned_log_has_so_many_of_each_user_drawn_from_what_was_there(most: int, share: float, kept: int) -> None:
+    table = log()
+    thin = thinned_interactions(table, Users(interactions_per_user=most), share, 0)
+    assert cells(thin) <= cells(table)
+    counts = thin.groupby("user_id").size().to_dict()
+    assert counts == {user: min(kept, number) for user, number in table.groupby("user_id").size().items()}
+
+
+def test_thinning_reads_ids_and_seed_not_the_order_of_rows() -> None:
+    table, config = log(), Users(interactions_per_user=6)
+    first = cells(thinned_interactions(table, config, 1.0, 0))
+    again = cells(thinned_interactions(table.sample(frac=1, random_state=9), config, 1.0, 0))
+    other = cells(thinned_interactions(table, config, 1.0, 1))
+    assert first == again != other
+    drawn = [frozenset(q for u, q, _ in first if u == f"user_{n}") for n in range(2)]
+    assert drawn[0] != drawn[1], "users are thinned alike"
+
+
+@pytest.mark.parametrize("most", [None, 6])
+def test_a_shuffled_log_is_dealt_out_anew(most: int | None) -> None:
+    table = log(users=4, queries=30)
+    config = Users(shuffled=True, interactions_per_user=most)
+    dealt = thinned_interactions(table, config, 1.0, 0)
+    plain = thinned_interactions(table, config.model_copy(update={"shuffled": False}), 1.0, 0)
+    # The same picks, now another's; nobody picks twice on one query.
+    assert {(q, m) for _, q, m in cells(dealt)} <= {(q, m) for _, q, m in cells(plain)}
+    assert not dealt.duplicated(["user_id", "query_id"]).any()
+    assert set(dealt["user_id"]) <= set(plain["user_id"])
+    assert 0.5 * len(plain) < len(dealt) <= len(plain)
+    own = len(cells(dealt) & cells(plain)) / len(dealt)
+    assert own < 0.7, "users keep their own picks"
+    assert cells(dealt) == cells(thinned_interactions(table.sample(frac=1, random_state=3), config, 1.0, 0))
+    assert cells(dealt) != cells(thinned_interactions(table, config, 1.0, 1))
+
+
+@pytest.mark.parametrize("config", [Users(), Users(interactions_per_user=3), Users(shuffled=True)])
+def test_an_empty_log_stays_empty(config: Users) -> None:
+    assert thinned_interactions(log()[:0], config, 1.0, 0).empty

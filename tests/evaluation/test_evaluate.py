@@ -11,16 +11,17 @@ import pytest
 
 import evaluation.evaluate as module
 from configs.errors import InputError
-from configs.schema import Config, Encoder, Evaluate, Graph, Train
+from configs.schema import Config, Encoder, Evaluate, Graph, Train, Users
 from data_processing.simulated import build_world
 from data_processing.splits import split_queries
 from data_processing.users import make_users
 from evaluation.evaluate import Fitted, evaluate, fit_policies
-from evaluation.results import DECISION_COLUMNS
+from evaluation.results import DECISION_COLUMNS, RepeatResult
 from graph.encoder import make_encoder
 from graph.policy import Policy
 from graph.records import Queries, RoutingData
 from graph.routing_data import PreparedData, prepare
+from tests.graph.world import judge_of, judged_dataset
 
 POLICIES = ("graph", "oracle", "random", "best_single_per_user", "cheapest", "elo", "knn")
 
@@ -211,3 +212,139 @@ def test_a_test_split_without_outcomes_is_an_input_error(prepared: PreparedData)
     test = dataclasses.replace(prepared.test, performance=nothing)
     with pytest.raises(InputError, match="test split: expected at least one query with an outcome"):
         evaluate(dataclasses.replace(prepared, test=test), {}, config("oracle"), 0)
+
+
+# Personas
+
+RIVALS = ("graph", "oracle", "random", "best_single_per_user", "knn", "cheapest", "elo")
+
+
+@pytest.fixture(scope="module")
+def judged() -> PreparedData:
+    """Personas who pick among answers of which a fifth is missing and some are equal; one test query has none."""
+    world = judged_dataset()
+    judge = judge_of(world)  # the people, who know no more of the world than this
+    rng = np.random.default_rng(0)
+    texts = world.outcomes["response"].where(rng.random(len(world.outcomes)) > 0.5, "I do not know.")
+    settings = Config(
+        encoder=Encoder(model="hashing:32", cache=None, style=False),
+        users=Users(strategy="llm_as_judge", personas=len(world.users)),
+    )
+    splits = split_queries(world.queries, settings.data.split, 0)
+    tested = splits[splits == "test"].index[0]
+    kept = (rng.random(len(world.outcomes)) > 0.2) & (world.outcomes["query_id"] != tested)
+    dataset = dataclasses.replace(world, outcomes=world.outcomes.assign(response=texts)[kept])
+    return prepare(dataset, splits, settings, make_encoder(settings.encoder, "cpu"), 0, judge=judge)
+
+
+@pytest.fixture(scope="module")
+def picked(judged: PreparedData) -> RepeatResult:
+    return evaluate(judged, fit_policies(judged, config(*RIVALS), 0), config(*RIVALS), 0)
+
+
+def right(judged: PreparedData) -> dict[tuple[str, str], set[str]]:
+    """Return (user, query) -> the LLMs that gave the text the user picked, cell by cell."""
+    test, found = judged.test, {}
+    for row in judged.test.interactions.itertuples():
+        place = test.queries.query_ids.index(row.query_id)
+        text = test.answers[place, test.llm_ids.index(row.llm_id)]
+        found[row.user_id, row.query_id] = {
+            llm
+            for column, llm in enumerate(test.llm_ids)
+            if math.isfinite(test.performance[place, column]) and test.answers[place, column] == text
+        }
+    return found
+
+
+def test_a_choice_for_a_persona_is_right_where_the_llm_gave_the_picked_text(judged, picked) -> None:
+    wanted, decisions = right(judged), picked.decisions
+    assert any(len(llms) > 1 for llms in wanted.values()), "the world must have equal texts"
+    assert len(wanted) == 5 * (len(judged.test.queries) - 1)
+    for name in RIVALS:
+        own = decisions[decisions["policy"] == name]
+        assert {(row.user_id, row.query_id) for row in own.itertuples()} == set(wanted)
+        assert len(own) == len(wanted)
+        for row in own.itertuples():
+            assert row.best == (row.llm_id in wanted[row.user_id, row.query_id]), name
+            assert (row.query_id, row.llm_id) in cells(judged), "chosen among the observed LLMs only"
+    assert decisions["reward"].isna().all()
+
+
+def test_one_of_the_first_three_is_right_where_the_scores_say_so(judged) -> None:
+    names = ("graph", "knn", "random")
+    fitted = fit_policies(judged, config(*names), 0)
+    wanted, test = right(judged), judged.test
+    decisions = evaluate(judged, fitted, config(*names), 0).decisions
+    for name, item in fitted.items():
+        grid = item.policy.grid(test.queries, test.user_ids)
+        own = decisions[decisions["policy"] == name].set_index(["user_id", "query_id"])
+        for u, user in enumerate(test.user_ids):
+            for q, query in enumerate(test.queries.query_ids):
+                if (user, query) not in wanted:
+                    continue
+                seen = [i for i in range(4) if math.isfinite(test.performance[q, i])]
+                first = sorted(seen, key=lambda i: (-grid[u, q, i], i))[:3]
+                row = own.loc[(user, query)]
+                assert row["llm_id"] == test.llm_ids[first[0]]
+                assert row["best_in_top3"] == any(test.llm_ids[i] in wanted[user, query] for i in first)
+        assert (own["best_in_top3"] >= own["best"]).all()
+    assert not decisions["best_in_top3"].all()
+
+
+def test_of_rewards_too_one_of_the_first_three_is_best(prepared, decisions) -> None:
+    known = cells(prepared)
+    alpha = dict(zip(prepared.true_users["user_id"], prepared.true_users["preference"], strict=True))
+    for row in decisions[decisions["policy"].isin(["oracle", "best_single_per_user"])].itertuples():
+        assert row.best_in_top3 >= row.best
+        weight = alpha[row.user_id]
+        every = [weight * p - (1 - weight) * c for (query, _), (p, c, _) in known.items() if query == row.query_id]
+        assert row.best_in_top3 or len(every) > 3
+
+
+def test_the_oracle_of_personas_is_always_right(picked) -> None:
+    accuracy = picked.decisions.groupby("policy", observed=True)["best"].mean()
+    assert accuracy["oracle"] == 1
+    assert accuracy.drop("oracle").max() < 1
+    assert picked.decisions.loc[picked.decisions["policy"] == "oracle", "best_in_top3"].all()
+
+
+def test_the_ceiling_is_the_mean_over_what_was_decided(judged, picked) -> None:
+    wanted = right(judged)
+    ceiling = [
+        judged.ceiling[u, q]
+        for u, user in enumerate(judged.true_users["user_id"])
+        for q, query in enumerate(judged.test.queries.query_ids)
+        if (user, query) in wanted
+    ]
+    assert picked.judge_ceiling == pytest.approx(np.mean(ceiling))
+    assert 0.3 < picked.judge_ceiling < 1
+    assert math.isnan(evaluate(dataclasses.replace(judged, ceiling=None), {}, config("oracle"), 0).judge_ceiling)
+
+
+def test_a_query_on_which_a_persona_picked_nothing_is_not_scored_for_it(judged) -> None:
+    first = judged.test.interactions.iloc[0]
+    test = dataclasses.replace(judged.test, interactions=judged.test.interactions.iloc[1:])
+    found = evaluate(dataclasses.replace(judged, test=test), {}, config("oracle"), 0).decisions
+    rows = set(zip(found["user_id"], found["query_id"], strict=True))
+    assert (first.user_id, first.query_id) not in rows
+    assert len(rows) == len(judged.test.interactions) - 1
+
+
+def test_expectations_are_not_given_by_who_predicts_popularity(picked) -> None:
+    expected = picked.decisions.groupby("policy", observed=True)["expected_performance"].count()
+    assert {name for name, count in expected.items() if count} == {"graph"}
+
+
+def test_changing_the_picks_on_test_queries_changes_no_choice(judged) -> None:
+    fitted = fit_policies(judged, config(*RIVALS), 0)
+    chosen = judged.test.interactions
+    others = chosen.assign(user_id=np.roll(chosen["user_id"].to_numpy(), 7))
+    turned = dataclasses.replace(judged, test=dataclasses.replace(judged.test, interactions=others))
+    policies = [name for name in RIVALS if name != "oracle"]
+    first, second = (
+        evaluate(data, fitted, config(*policies), 0).decisions.set_index(["policy", "user_id", "query_id"])["llm_id"]
+        for data in (judged, turned)
+    )
+    both = first.index.intersection(second.index)
+    assert len(both) > 0.5 * len(first)
+    assert (first[both].astype(str) == second[both].astype(str)).all()

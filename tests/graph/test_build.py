@@ -6,11 +6,13 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from torch_geometric.data import HeteroData
 
 from configs.schema import Graph
-from graph.build import attach, build_graph, observations
-from graph.records import Queries
-from tests.graph.world import BLOCKS, GRAPH, TASKS, all_but_k, hide, tiny, without_tasks
+from graph.build import add_llm, answers_of, attach, build_graph, observations, remove_llm
+from graph.choices import Answers
+from graph.records import Queries, RoutingData
+from tests.graph.world import BLOCKS, GRAPH, TASKS, all_but_k, hide, take_llms, tiny, tiny_judged, without_tasks
 
 
 def make(config: Graph = GRAPH, **changes):
@@ -222,3 +224,107 @@ def test_taking_rows_of_a_batch_keeps_them_together() -> None:
     assert taken.task_ids[0] == train.queries.task_ids[5]
     np.testing.assert_array_equal(taken.embeddings, train.queries.embeddings[[5, 0, 5]])
     assert taken.blocks == BLOCKS
+
+
+@pytest.mark.parametrize("keep", [4, 2])
+def test_answers_of_the_graph_are_those_of_the_data(keep: int) -> None:
+    train = hide(tiny_judged()[0], all_but_k((60, 4), keep))
+    found, wanted = answers_of(build_graph(train, GRAPH, seed=0)), Answers.of(train)
+    np.testing.assert_array_equal(found.classes, wanted.classes)
+    np.testing.assert_allclose(found.properties, wanted.properties, rtol=1e-6)
+    plain = answers_of(build_graph(hide(tiny()[0], all_but_k((60, 4), keep)), GRAPH, seed=0))
+    assert plain.properties.shape == (60, 4, 1)
+
+
+def grown(graph: HeteroData, train: RoutingData, rows: list[int], name: str = "new") -> HeteroData:
+    """Return the graph with one more LLM that answered as the first one did, on the given queries."""
+    llm = train.llms.iloc[0].replace(train.llms.iloc[0]["llm_id"], name)
+    values = np.stack([train.performance, train.cost, train.cost_usd], axis=-1)[rows, 0]
+    return add_llm(graph, llm, train.llm_embeddings[0], rows, np.hstack([values, train.attributes[rows, 0]]))
+
+
+def test_an_added_llm_is_a_node_with_its_outcomes_as_edges_and_the_old_graph_stays() -> None:
+    train = tiny_judged()[0]
+    graph = build_graph(train, GRAPH, seed=0)
+    before = graph.clone()
+    rows = [3, 0, 41]
+    other = grown(graph, train, rows)
+    outcome, known = observations(other)
+    assert outcome.shape == (60, 5, 3)
+    assert known[:, 4, 0].nonzero()[:, 0].tolist() == sorted(rows)
+    torch.testing.assert_close(outcome[rows, 4], outcome[rows, 0])
+    torch.testing.assert_close(outcome[:, :4], observations(before)[0])
+    answers = answers_of(other)
+    for row in range(60):
+        assert (answers.classes[row, :4] == train.answers[row]).all()
+        if row in rows:
+            assert answers.classes[row, 4] not in train.answers[row], "its text is like no other"
+        else:
+            assert answers.classes[row, 4] == -1
+    assert answers.classes.max() <= 4
+    np.testing.assert_allclose(answers.properties[rows, 4], answers.properties[rows, 0])
+    # Its likeness: the same in all respects to the first as that is to itself.
+    like = {tuple(edge): value for edge, value in zip(other["llm", "like", "llm"].edge_index.T.tolist(),
+                                                      other["llm", "like", "llm"].edge_attr, strict=True)}  # fmt: skip
+    assert len(like) == 20
+    torch.testing.assert_close(like[4, 0], torch.tensor([1.0, 0.0, 1.0]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(like[4, 2], like[0, 2])
+    for kind in ("llm", "query"):
+        assert torch.equal(graph[kind].x, before[kind].x)
+    for edge in (("llm", "answered", "query"), ("llm", "like", "llm")):
+        assert torch.equal(graph[edge].edge_index, before[edge].edge_index)
+        assert torch.equal(graph[edge].edge_attr, before[edge].edge_attr)
+    assert graph.families == before.families
+
+
+def test_an_llm_can_be_added_without_outcomes_and_without_attributes() -> None:
+    train = tiny_judged()[0]
+    graph = build_graph(train, GRAPH, seed=0)
+    bare = grown(graph, train, [])
+    assert observations(bare)[1][:, 4].sum() == 0
+    values = np.array([[0.5, 0.5, 1e-4]])
+    other = add_llm(graph, train.llms.iloc[0], train.llm_embeddings[0], [7], values)
+    np.testing.assert_array_equal(answers_of(other).properties[7, 4, 1:], [0.0, 0.0])
+    assert observations(other)[0][7, 4, 2] == pytest.approx(1e-4 / graph.usd_scale)
+
+
+@pytest.mark.parametrize("row", [0, 2, 3])
+def test_a_removed_llm_takes_its_edges_along_and_the_old_graph_stays(row: int) -> None:
+    train = hide(tiny_judged()[0], all_but_k((60, 4), 3))
+    graph = build_graph(train, GRAPH, seed=0)
+    before = graph.clone()
+    less = remove_llm(graph, row)
+    kept = [i for i in range(4) if i != row]
+    wanted = build_graph(take_llms(train, kept), GRAPH, seed=0)
+    for found, other in zip(observations(less), observations(wanted), strict=True):
+        assert found.shape == other.shape
+    assert torch.equal(observations(less)[1], observations(wanted)[1])
+    torch.testing.assert_close(observations(less)[0][..., :2], observations(wanted)[0][..., :2])
+    torch.testing.assert_close(less["llm", "like", "llm"].edge_attr, wanted["llm", "like", "llm"].edge_attr)
+    answers, classes = answers_of(less), Answers.of(take_llms(train, kept)).classes
+    assert answers.classes.max() <= 2, "as many texts as LLMs at most"
+    for one in range(3):
+        for two in range(3):
+            same, also = (c[:, one] == c[:, two] for c in (answers.classes, classes))
+            np.testing.assert_array_equal(same, also)
+    for edge in (("llm", "answered", "query"), ("llm", "like", "llm")):
+        assert torch.equal(graph[edge].edge_index, before[edge].edge_index)
+    assert torch.equal(graph["llm"].x, before["llm"].x)
+
+
+def test_llms_come_and_go_in_any_number() -> None:
+    train = tiny_judged()[0]
+    graph = build_graph(train, GRAPH, seed=0)
+    for number in range(3):
+        graph = grown(graph, train, [1, 2, 3 + number], f"new-{number}")
+    for _ in range(5):
+        graph = remove_llm(graph, 0)
+    graph = grown(graph, train, [5], "last")
+    answers = answers_of(graph)
+    assert answers.classes.shape == (60, 3)
+    assert answers.classes.max() <= 2
+    seen = {
+        row: np.flatnonzero(answers.classes[row] >= 0).tolist() for row in range(60) if answers.classes[row].max() >= 0
+    }
+    assert seen == {1: [0, 1], 2: [0, 1], 4: [0], 5: [1, 2]}
+    assert all(len({answers.classes[row, i] for i in columns}) == len(columns) for row, columns in seen.items())

@@ -426,7 +426,7 @@ def test_without_the_relation_user_query_nobody_is_known(world, judged, kind: st
 
 
 def split_off(world, llm: str, config: Train = TRAIN) -> tuple[GraphPolicy, pd.Series, np.ndarray, np.ndarray]:
-    """Return a policy that was trained without the LLM, its row and embedding, and its outcomes on all train queries."""
+    """Return a policy trained without the LLM, the LLM's row and embedding, its outcomes on all train queries."""
     train, validation, _ = world
     column = train.llm_ids.index(llm)
     others = [place for place in range(4) if place != column]
@@ -468,7 +468,7 @@ def test_an_added_llm_is_scored_beside_the_others(added, tmp_path: Path, probes:
 
 
 def test_an_llm_added_with_all_its_outcomes_is_as_if_in_the_graph_from_the_start(added) -> None:
-    (train, validation, test), small, row, embedding, outcomes = added
+    (train, _, test), small, row, embedding, outcomes = added
     grown = small.with_llm(row, embedding, train.queries.query_ids, outcomes)
     whole = build_graph(train, GRAPH, seed=0)
     assert whole.usd_scale == small.graph.usd_scale, "the LLM must not be the dearest"
@@ -496,9 +496,7 @@ def test_the_order_of_probes_does_not_matter(added) -> None:
     ids = train.queries.query_ids
     first = small.with_llm(row, embedding, ids[:20], outcomes[:20])
     second = small.with_llm(row, embedding, [ids[i] for i in order], outcomes[order])
-    np.testing.assert_allclose(
-        second.grid(test.queries, USERS), first.grid(test.queries, USERS), rtol=0, atol=1e-5
-    )
+    np.testing.assert_allclose(second.grid(test.queries, USERS), first.grid(test.queries, USERS), rtol=0, atol=1e-5)
 
 
 def test_probes_of_one_task_tell_of_the_others_too(added) -> None:
@@ -555,9 +553,7 @@ def test_an_llm_that_comes_and_goes_leaves_everything_as_it_was(added) -> None:
     everyone = [*USERS, "nobody"]
     back = small.with_llm(row, embedding, train.queries.query_ids[:30], outcomes[:30]).without_llm("delta")
     assert back.llm_ids == small.llm_ids
-    np.testing.assert_allclose(
-        back.grid(test.queries, everyone), small.grid(test.queries, everyone), rtol=0, atol=1e-5
-    )
+    np.testing.assert_allclose(back.grid(test.queries, everyone), small.grid(test.queries, everyone), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["preferences", "personas"])

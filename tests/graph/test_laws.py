@@ -245,14 +245,17 @@ def test_a_persona_who_never_picked_gets_the_mean_of_the_others() -> None:
 def test_the_order_of_llms_does_not_matter_to_personas(order: list[int]) -> None:
     train, validation, test = tiny_judged()
     before = fitted(train, validation).grid(test.queries, [*train.user_ids, "nobody"])
-    after = fitted(take_llms(train, order), take_llms(validation, order)).grid(test.queries, [*train.user_ids, "nobody"])
+    after = fitted(take_llms(train, order), take_llms(validation, order)).grid(
+        test.queries, [*train.user_ids, "nobody"]
+    )
     np.testing.assert_allclose(after, before[..., order], rtol=0, atol=1e-4)
 
 
 def test_the_order_of_rows_in_the_tables_does_not_matter_to_personas() -> None:
     dataset = judged_dataset()
     shuffled = dataclasses.replace(
-        dataset, **{name: t.sample(frac=1, random_state=1).reset_index(drop=True) for name, t in dataset.tables().items()}
+        dataset,
+        **{name: t.sample(frac=1, random_state=1).reset_index(drop=True) for name, t in dataset.tables().items()},
     )
     users = [*dataset.users["user_id"], "nobody"]
     before, after = (judged_prepared(data) for data in (dataset, shuffled))

@@ -1,6 +1,7 @@
 """From tables to matrices: joined by id, thinned where asked, fitted on train rows, preferences kept back."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,18 @@ import pytest
 from configs.schema import Data, Users
 from data_processing.tables import Dataset, conform
 from graph.records import UNKNOWN_TASK, RoutingData
-from tests.graph.world import ALPHAS, LLMS, TASKS, tiny_config, tiny_dataset, tiny_prepared
+from graph.routing_data import TEXT_FEATURES
+from tests.graph.world import (
+    ALPHAS,
+    LLMS,
+    TASKS,
+    judge_of,
+    judged_dataset,
+    judged_prepared,
+    tiny_config,
+    tiny_dataset,
+    tiny_prepared,
+)
 
 SPLITS = ("train", "validation", "test")
 
@@ -193,3 +205,127 @@ def test_llms_and_tasks_are_embedded_in_the_order_of_their_ids() -> None:
     encoder = prepared.features.encoder
     np.testing.assert_array_equal(train.task_embeddings[1], encoder.encode([f"{sorted(TASKS)[1]}. "])[0])
     np.testing.assert_array_equal(train.llm_embeddings[2], encoder.encode(["fjord. basin"])[0])
+
+
+# Personas
+
+
+def test_personas_pick_among_observed_answers_on_queries_of_every_split() -> None:
+    prepared = judged_prepared(data=Data(observed_llms_per_query=2))
+    for name, part in parts(prepared).items():
+        assert part.judged
+        assert (np.isfinite(part.performance).sum(axis=1) == (4 if name == "test" else 2)).all()
+        assert len(part.interactions) == 5 * len(part.queries)
+        assert set(part.interactions["user_id"]) == set(part.user_ids)
+        assert part.interactions["reward"].isna().all()
+        for row in part.interactions.itertuples():
+            place = part.queries.query_ids.index(row.query_id), part.llm_ids.index(row.llm_id)
+            assert np.isfinite(part.performance[place])
+
+
+def test_what_personas_pick_is_what_the_judge_picks() -> None:
+    dataset = judged_dataset()
+    judge = judge_of(dataset)
+    prepared = judged_prepared(dataset, judge)
+    table = judge.interactions()
+    wanted = set(zip(table["user_id"], table["query_id"], table["llm_id"], strict=True))
+    found = pd.concat([part.interactions for part in parts(prepared).values()])
+    assert set(zip(found["user_id"], found["query_id"], found["llm_id"], strict=True)) == wanted
+    assert len(found) == len(wanted) == 5 * 60
+
+
+@pytest.mark.parametrize("most", [1, 6, 1000])
+def test_logs_of_personas_are_thinned_in_train_and_in_proportion_in_validation(most: int) -> None:
+    prepared = judged_prepared(users=Users(interactions_per_user=most))
+    train, validation, test = (len(part.queries) for part in parts(prepared).values())
+    limits = {
+        "train": min(most, train),
+        "validation": min(math.ceil(most * validation / train), validation),
+        "test": test,
+    }
+    for name, part in parts(prepared).items():
+        assert part.interactions.groupby("user_id").size().to_dict() == dict.fromkeys(part.user_ids, limits[name])
+        assert set(part.interactions["query_id"]) <= set(part.queries.query_ids)
+
+
+def test_thinner_logs_leave_the_test_split_alone() -> None:
+    whole = judged_prepared().test.interactions
+    for users in (Users(interactions_per_user=2), Users(shuffled=True)):
+        pd.testing.assert_frame_equal(judged_prepared(users=users).test.interactions, whole)
+
+
+def test_shuffled_personas_have_the_picks_of_others() -> None:
+    def picks(part: RoutingData) -> set[tuple[str, str, str]]:
+        rows = part.interactions
+        return set(zip(rows["user_id"], rows["query_id"], rows["llm_id"], strict=True))
+
+    plain, dealt = judged_prepared(), judged_prepared(users=Users(shuffled=True))
+    for name in ("train", "validation"):
+        own, others = picks(getattr(plain, name)), picks(getattr(dealt, name))
+        assert {pick[1:] for pick in others} <= {pick[1:] for pick in own}
+        assert len(others & own) < 0.95 * len(others)
+        assert not getattr(dealt, name).interactions.duplicated(["user_id", "query_id"]).any()
+
+
+def test_equal_answers_are_numbered_by_their_texts() -> None:
+    dataset = judged_dataset()
+    copied = dataset.outcomes.copy()
+    hit = copied["llm_id"] == sorted(set(copied["llm_id"]))[1]
+    first = copied[copied["llm_id"] == sorted(set(copied["llm_id"]))[0]].set_index("query_id")["response"]
+    copied.loc[hit, "response"] = copied.loc[hit, "query_id"].map(first).str.upper() + "  "
+    dataset = dataclasses.replace(dataset, outcomes=copied)
+    text_of = {(row.query_id, row.llm_id): " ".join(row.response.split()).casefold() for row in copied.itertuples()}
+    for part in parts(judged_prepared(dataset)).values():
+        for row, query in enumerate(part.queries.query_ids):
+            for one in range(4):
+                for two in range(one):
+                    texts = (text_of[query, part.llm_ids[one]], text_of[query, part.llm_ids[two]])
+                    assert (part.answers[row, one] == part.answers[row, two]) == (texts[0] == texts[1] != "")
+        assert (part.answers[:, 0] == part.answers[:, 1]).all()
+
+
+def test_attributes_are_measures_of_the_text_in_units_of_the_train_answers() -> None:
+    dataset = judged_dataset()
+    prepared = judged_prepared(dataset, data=Data(observed_llms_per_query=3))
+    raw = {(row.query_id, row.llm_id): len(row.response.strip()) for row in dataset.outcomes.itertuples()}
+    assert prepared.train.attribute_names == TEXT_FEATURES
+    assert "correctness" not in TEXT_FEATURES
+    column = TEXT_FEATURES.index("length")
+    for part in parts(prepared).values():
+        assert part.attributes.shape == (*part.performance.shape, len(TEXT_FEATURES))
+        np.testing.assert_array_equal(np.isnan(part.attributes).any(axis=2), np.isnan(part.performance))
+        # Longer texts have the larger number: by rank within the split, over all that were seen.
+        pairs = [
+            (raw[query, llm], part.attributes[row, place, column])
+            for row, query in enumerate(part.queries.query_ids)
+            for place, llm in enumerate(part.llm_ids)
+            if np.isfinite(part.performance[row, place])
+        ]
+        ranks = pd.DataFrame(pairs).rank()
+        assert ranks.corr().iloc[0, 1] > 0.9
+    values = prepared.train.attributes
+    spread = np.nanstd(values - np.nanmean(values, axis=1, keepdims=True), axis=(0, 1))
+    moving = spread > 1e-9
+    assert moving.any()
+    np.testing.assert_allclose(spread[moving], 1.0)
+    np.testing.assert_allclose(np.nanmean(values, axis=(0, 1)), 0.0, atol=1e-9)
+
+
+def test_the_ceiling_is_the_judges_for_each_persona_and_test_query() -> None:
+    dataset = judged_dataset()
+    judge = judge_of(dataset)
+    prepared = judged_prepared(dataset, judge)
+    whole = judge.ceiling()
+    for row, user in enumerate(judge.user_ids):
+        for column, query in enumerate(prepared.test.queries.query_ids):
+            expected = whole[row, judge.query_ids.index(query)]
+            assert prepared.ceiling[list(prepared.true_users["user_id"]).index(user), column] == expected
+    assert tiny_prepared().ceiling is None
+
+
+def test_users_with_preferences_know_no_texts() -> None:
+    for part in parts(tiny_prepared()).values():
+        assert not part.judged
+        assert part.answers is None
+        assert part.attributes is None
+        assert part.attribute_names == ()

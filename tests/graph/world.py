@@ -313,7 +313,7 @@ def judge_of(dataset: Dataset) -> RuleJudge:
 def judged_prepared(
     dataset: Dataset | None = None, judge: RuleJudge | None = None, seed: int = 0, **sections: Any
 ) -> PreparedData:
-    """Return a world of personas split and prepared by the product; `sections` of the configuration as `tiny_config`."""
+    """Return a world of personas split and prepared by the product; `sections` as in `tiny_config`."""
     dataset = dataset or judged_dataset()
     users = sections.pop("users", Users()).model_copy(update={"strategy": "llm_as_judge"})
     config = tiny_config(users=users, **sections)
