@@ -171,14 +171,18 @@ def _tasks(results: Results) -> Table:
     table = task_table(results)
     order = table[["task_id", "queries"]].drop_duplicates().sort_values(["queries", "task_id"], ascending=[False, True])
     note = f" Shown: the {MAX_TASKS} largest of {len(order):,}; all are in per_task.csv."
-    lead = {row["task_id"]: (f"{row['queries']:,}",) for row in _records(order.head(MAX_TASKS))}
+    lead: dict[str, tuple[str, ...]] = {
+        row["task_id"]: (f"{row['queries']:,}",) for row in _records(order.head(MAX_TASKS))
+    }
     note = note if len(lead) < len(order) else ""
     return _compared(results, table, "task_id", lead, "Each task", ("Task", "Queries"), note)
 
 
 def _users(results: Results) -> Table:
     users, note = _shown_users(results)
-    lead = {user["user_id"]: () if results.judged else (number(user["preference"], 2),) for user in users}
+    lead: dict[str, tuple[str, ...]] = {
+        user["user_id"]: () if results.judged else (number(user["preference"], 2),) for user in users
+    }
     columns = ("User",) if results.judged else ("User", "α")
     return _compared(results, user_table(results), "user_id", lead, "Each user", columns, note)
 

@@ -13,8 +13,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar  # type: ignore[import-untyped]
-from scipy.special import expit, logsumexp  # type: ignore[import-untyped]
+from scipy.optimize import minimize, minimize_scalar
+from scipy.special import expit, logsumexp
 
 KNOTS = np.linspace(0.0, 1.0, 6)  # of the preference; level and slope are linear between them
 NUM_SLOPES = 2 + len(KNOTS)
