@@ -33,6 +33,7 @@ from graph.metrics import calibration, non_decreasing_hull
 
 LOG_SPAN = 30  # costs further apart than this are drawn on a logarithmic axis
 CROWD = 15  # with more LLMs than this, those off the hull are named only where there is room beside them
+FEW = 0.005  # share of the choices below which a bin says little
 MAX_GROUPS = 20  # users or bins of users in one figure
 
 
@@ -222,13 +223,15 @@ def training(results: Results) -> Figure:
 def reliability(results: Results) -> Figure:
     """Draw observed against expected performance of the router's choices, in ten bins, with counts."""
     mine = _choices_of_graph(results)
-    return _reliability(mine["expected_performance"], mine["performance"], "performance", "of the chosen LLM")
+    label = "expected performance of the chosen LLM"
+    return _reliability(mine["expected_performance"], mine["performance"], label, "observed performance")
 
 
 def confidence(results: Results) -> Figure:
     """Draw how often the router's choice was the best against how likely it held that to be."""
     mine = _choices_of_graph(results)
-    return _reliability(mine["confidence"], mine["best"], "share of best choices", "as the router held likely")
+    label = "how likely the router held its choice to be the best"
+    return _reliability(mine["confidence"], mine["best"], label, "how often it was")
 
 
 def _choices_of_graph(results: Results) -> pd.DataFrame:
@@ -236,20 +239,26 @@ def _choices_of_graph(results: Results) -> pd.DataFrame:
     return decisions[decisions["policy"] == GRAPH]
 
 
-def _reliability(expected: pd.Series, observed: pd.Series, what: str, whose: str) -> Figure:
+def _reliability(expected: pd.Series, observed: pd.Series, said: str, came: str) -> Figure:
     bins = calibration(expected, observed)
     if not len(bins.count):
-        return message_figure(f"The graph router was not run or predicts no {what}: nothing to compare.")
+        return message_figure("The graph router was not run or predicts nothing here: nothing to compare.")
     figure, (ax, counts) = new_figure(6.6, 6, 2, ratios=(4, 1))
     ax.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1.1, label="expected = observed")
     colour = policy_style(GRAPH)[0]
     name = f"graph router (calibration error {bins.error:.3f})"
-    ax.plot(bins.expected, bins.observed, "o-", color=colour, markersize=8, markeredgecolor="white", label=name)
+    few = bins.count < FEW * bins.count.sum()  # by chance they lie anywhere, so no line is drawn to them
+    ax.plot(
+        bins.expected[~few], bins.observed[~few], "o-", color=colour, markersize=8, markeredgecolor="white", label=name
+    )
+    if few.any():
+        style: dict[str, Any] = {"color": GREY, "markersize": 4, "linestyle": "", "marker": "o"}
+        ax.plot(bins.expected[few], bins.observed[few], **style, label=f"under {FEW:.1%} of the choices")
     ax.set(xlim=(-0.02, 1.02), ylim=(-0.03, 1.03))
-    ax.set_ylabel(f"observed {what}", color=INK)
+    ax.set_ylabel(came, color=INK)
     counts.bar(bins.expected, bins.count, width=0.05, color=colour, alpha=0.6)
     counts.set_ylabel("choices", color=INK)
-    counts.set_xlabel(f"expected {what} {whose}", color=INK)
+    counts.set_xlabel(said, color=INK)
     figure.align_ylabels()
     figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     return figure
