@@ -106,6 +106,6 @@ def _numbers(values: pd.Series, where: str, column: str, low: float, high: float
     for row in np.flatnonzero(wrong):
         limits = f"in [{low:g}, {high:g}]" if np.isfinite(high) else f">= {low:g}"
         raise InputError(
-            f"{where}, row {row + 1}: expected a number {limits} in {column!r}, got {values.iloc[row]!r}; mend it"
+            f"{where}, row {row + 1}: expected a number {limits} in {column!r}, got {str(values.iloc[row])!r}; mend it"
         )
     return numbers

@@ -37,7 +37,7 @@ from graph.records import UNKNOWN_TASK, Queries, RoutingData
 from graph.taste import Tastes
 from graph.train import Supervision, Training, preference_weights, supervision, train_model
 
-MAX_CALIBRATED = 100  # personas on whose picks it is calibrated how sure to be
+MAX_CALIBRATED = 500  # personas on whose picks it is calibrated how sure to be
 MAX_TASTES = 32  # users whose likings are supervised in training
 TASTES_AT_ONCE = 64  # users whose likings are predicted in one pass
 

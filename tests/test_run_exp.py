@@ -40,7 +40,16 @@ FILES = {
     "log.txt",
 }
 METRICS = {"schema", "dataset", "num_train", "num_test", "users", "llms", "repeats", "policies", "paired"}
-MORE_METRICS = {"simulated", "cost_kind", "num_validation", "bootstrap", "savings", "calibration_error"}
+MORE_METRICS = {
+    "simulated",
+    "cost_kind",
+    "num_validation",
+    "bootstrap",
+    "savings",
+    "calibration_error",
+    "judged",
+    "confidence",
+}
 POLICY = {"reward", "performance", "cost_usd", "cost", "headroom", "oracle_ratio", "accuracy", "fit_seconds",
           "route_ms_per_query"}  # fmt: skip
 SECONDS = ("fit_seconds", "route_ms_per_query")
@@ -129,7 +138,7 @@ def test_a_whole_run_with_every_policy_and_figures(run: Run, capsys: pytest.Capt
     assert metrics["num_train"] + metrics["num_validation"] + metrics["num_test"] == 40
     assert set(metrics["policies"]) == set(Config().evaluate.policies)
     for policy in metrics["policies"].values():
-        assert set(policy) == POLICY | {"headroom_std"}
+        assert set(policy) == POLICY | {"headroom_std", "accuracy_std", "accuracy_top3"}
         assert set(policy["reward"]) == {"mean", "std", "ci95"}
     assert set(metrics["paired"]) == set(Config().evaluate.policies) - {"graph"}
     for pair in metrics["paired"].values():
@@ -180,7 +189,7 @@ def test_repeats_are_other_splits_of_the_same_world(run: Run) -> None:
     run("seed=1", output="alone")
     alone = pd.read_parquet("alone/tiny/decisions.parquet").drop(columns="repeat")
     wanted = decisions[decisions["repeat"] == 1].drop(columns="repeat").reset_index(drop=True)
-    pd.testing.assert_frame_equal(alone, wanted)
+    pd.testing.assert_frame_equal(alone, wanted, check_categorical=False)
 
 
 def test_a_run_over_an_old_one_leaves_nothing_of_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,6 +289,116 @@ def test_a_separate_test_set_is_the_test_split(run: Run) -> None:
     assert numbers(folder)["num_train"] + numbers(folder)["num_validation"] == 30
 
 
+def test_users_who_state_their_preference_in_words(run: Run) -> None:
+    words = [{"user_id": f"u{n}", "kind": "preference", "preference": w} for n, w in enumerate(("cost-first", "1"))]
+    code, folder = run("data.source=tables", f"data.path={tables(users=words)}", "users.preference_stated=true")
+    assert code == 0
+    router = Router.load(folder / "router", device="cpu")
+    assert [router.wish(user).preference for user in ("u0", "u1")] == [0.2, 1.0]
+
+
+# ------------------------------------------------------------------------------------------------ personas and studies
+
+JUDGED = ("users.strategy=llm_as_judge", "users.personas=12")
+
+
+def test_personas_have_accuracies_and_no_rewards(run: Run) -> None:
+    every = ", ".join(Config().evaluate.policies)
+    code, folder = run(*JUDGED, f"evaluate.policies=[{every}]", "output.html=true")
+    assert code == 0
+    assert (folder / "report.html").stat().st_size > 1000
+    metrics = numbers(folder)
+    assert metrics["users"] == 12
+    assert metrics["judged"]
+    assert set(metrics["policies"]) == set(Config().evaluate.policies)
+    for policy in metrics["policies"].values():
+        assert policy["reward"]["mean"] is None
+        assert 0 <= policy["accuracy"] <= 1
+    assert metrics["policies"]["oracle"]["accuracy"] == 1
+    decisions = pd.read_parquet(folder / "decisions.parquet")
+    assert decisions["reward"].isna().all()
+    shares = decisions.groupby("policy", observed=True)["best"].mean().to_dict()
+    assert shares == pytest.approx({name: policy["accuracy"] for name, policy in metrics["policies"].items()})
+    for pair in metrics["paired"].values():
+        assert pair["reward_diff"] is None
+        assert -1 <= pair["accuracy_diff"] <= 1
+    router = Router.load(folder / "router", device="cpu")
+    assert router.user_ids == [f"persona_{number:04d}" for number in range(1, 13)]
+    decision = router.route("What is 3 + 4?", "persona_0007")
+    assert (decision.preference, decision.preference_source, len(decision.alternatives)) == (None, "inferred", 4)
+    router.observe("me", pd.DataFrame({"query": ["What is 3 + 4?"], "llm_id": [decision.llm_id]}))
+    assert router.route("What is 3 + 4?", "me").preference_source == "inferred"
+
+
+@pytest.mark.parametrize("thin", ["data.observed_llms_per_query=2", "users.interactions_per_user=3"])
+def test_personas_on_thin_logs(run: Run, thin: str) -> None:
+    code, folder = run(*JUDGED, thin)
+    assert code == 0
+    policies = numbers(folder)["policies"]
+    assert policies["oracle"]["accuracy"] == 1, "judged by what was picked among all answers"
+    assert all(0 <= policy["accuracy"] <= 1 for policy in policies.values())
+    assert Router.load(folder / "router", device="cpu").route("What is 3 + 4?", "persona_0001").preference is None
+
+
+STUDIED = (
+    "evaluate.new_users.fraction=0.4",
+    "evaluate.new_users.shots=[0, 5]",
+    "evaluate.new_llms.llms=[nimbus-8b]",
+    "evaluate.new_llms.probes=[0, 9]",
+    "evaluate.thin_logs.observed_llms_per_query=[2, null]",
+    "evaluate.thin_logs.interactions_per_user=[4]",
+    "evaluate.thin_logs.policies=[graph, knn]",
+    "evaluate.ablations=[{name: no tasks, set: [graph.relations.query_task=false]}]",
+    "evaluate.policies=[graph, oracle, knn, best_single_per_user]",
+)
+
+
+@pytest.mark.parametrize("users", [(), JUDGED], ids=["preferences", "personas"])
+def test_every_study_at_once(run: Run, users: tuple[str, ...]) -> None:
+    code, folder = run(*STUDIED, *users, "evaluate.repeats=2")
+    assert code == 0
+    metrics = numbers(folder)
+    names = {"new_users", "new_llms", "thin_logs", "ablation"}
+    assert set(metrics["studies"]) == names
+    assert {path.name for path in (folder / "studies").iterdir()} == {f"{name}.csv" for name in names}
+    tables = {name: pd.read_csv(folder / "studies" / f"{name}.csv") for name in names}
+    expected = {
+        "new_users": {("graph", 0.0), ("graph", 5.0), ("best_single", 0.0), ("best_single", 5.0)},
+        "thin_logs": {("graph", 4.0), ("knn", 4.0)},
+        "ablation": {("full model", None), ("no tasks", None)},
+        "new_llms": {("nimbus-8b", 0.0), ("nimbus-8b", 9.0), ("nimbus-8b", None)},
+    }
+    for name, table in tables.items():
+        rows = {(series, None if x != x else x) for series, x in zip(table["series"], table["x"], strict=True)}
+        assert rows == expected[name], name
+        assert set(table["repeat"]) == {0, 1}
+        value = table["accuracy"]
+        assert value.between(0, 1).all()
+        assert table["reward"].isna().all() if users else table["reward"].between(-1, 1).all()
+    assert set(tables["thin_logs"]["panel"]) == {"2 LLMs per query", "all LLMs per query"}
+    assert not (folder / "studies" / "ablations.csv").exists()
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    for said in ("nimbus-8b", "no tasks"):
+        assert said in text
+    run(output="again")
+    assert not (Path("again") / "tiny" / "studies").exists(), "no study, no table"
+
+
+def test_a_study_that_cannot_be_done_is_refused_before_anything_is_trained(
+    run: Run, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_exp, "fit_policies", None)
+    for setting, wanted in {
+        "evaluate.new_llms.llms=[nimbus]": r"evaluate\.new_llms\.llms: expected ids of LLMs or \[all\], got 'nimbus'",
+        "evaluate.new_users.users=[user_9]": r"evaluate\.new_users\.users: expected ids of users, got 'user_9'",
+        "evaluate.ablations=[{name: x, set: [seed=3]}]": "evaluate.ablations, 'x': expected keys of .* got seed",
+    }.items():
+        code, folder = run(setting)
+        assert_refused(code, folder, capsys.readouterr().err, wanted)
+    code, folder = run("evaluate.new_llms.llms=[all]", "evaluate.policies=[oracle]")
+    assert_refused(code, folder, capsys.readouterr().err, r"evaluate\.new_llms: expected 'graph' among evaluate")
+
+
 # ------------------------------------------------------------------------------------------------ what is refused
 
 
@@ -365,7 +484,11 @@ BAD_DATA: dict[str, tuple[Callable[[], str], str]] = {
     "some prices": (some_prices, r"a price for every LLM or for none, got none for 'b'.*llms\.csv"),
     "cut off": (truncated, r"mine\.csv.*row 60.*cut off"),
     "empty file": (blank, r"mine\.csv.*empty file"),
-    "users without a preference": (personas, "a preference in .* of every user.*'poet'"),
+    "users without a preference": (personas, r"expected users of kind 'preference' .* the first being 'poet'; add"),
+    "a preference that is no word": (
+        lambda: tables(users=[{"user_id": "u", "kind": "preference", "preference": "ballanced"}]),
+        r"users\.csv.*'preference', row 1 has 'ballanced'",
+    ),
 }
 BAD_SETTINGS = {
     "preference above 1": ("users.preferences=[0.5, 1.2]", r"users\.preferences\[1\]: expected a number .*got 1\.2"),
@@ -406,6 +529,47 @@ def test_a_bad_setting_is_one_line_and_no_result(run: Run, capsys: pytest.Captur
         Path("base.yaml").write_text(BASE.replace("queries: 40", "queries: 24"), encoding="utf-8")
     code, folder = run(setting)
     assert_refused(code, folder, capsys.readouterr().err, wanted)
+
+
+POET = [{"user_id": "poet", "kind": "persona", "persona": "Likes verse."}]
+
+
+def test_personas_of_ones_own_need_what_they_chose(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    settings = ("data.source=tables", f"data.path={tables(users=POET)}", "users.strategy=llm_as_judge")
+    code, folder = run(*settings)
+    assert_refused(
+        code, folder, capsys.readouterr().err,
+        "expected a table 'interactions' with what its users chose, got none; add it, or leave out the table 'users'",
+    )  # fmt: skip
+    chosen = [{"user_id": "poet", "query_id": str(n), "llm_id": "ab"[n % 3 == 0]} for n in range(30)]
+    tables(users=POET, interactions=chosen)
+    code, folder = run(*settings)
+    assert code == 0
+    assert numbers(folder)["policies"]["graph"]["accuracy"] is not None
+    assert Router.load(folder / "router", device="cpu").route("question 3", "poet").preference is None
+
+
+def test_users_that_do_not_fit_the_strategy(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    both = [{"user_id": "u", "kind": "preference", "preference": 0.5, "persona": ""}, {**POET[0], "preference": ""}]
+    chosen = [{"user_id": user["user_id"], "query_id": "3", "llm_id": "a"} for user in both]
+    for users, strategy, wanted in (
+        (
+            POET,
+            "multi_cost_efficiency",
+            "kind 'preference' .* 1 of 1, the first being 'poet'; add a column 'preference'",
+        ),
+        (both, "multi_cost_efficiency", "kind 'preference' .* 1 of 2, the first being 'poet'; .* llm_as_judge"),
+        (both, "llm_as_judge", "kind 'persona' .* 1 of 2, the first being 'u'; .* users.strategy to multi_cost_eff"),
+    ):
+        path = tables(users=users, interactions=chosen[-len(users) :])
+        code, folder = run("data.source=tables", f"data.path={path}", f"users.strategy={strategy}")
+        assert_refused(code, folder, capsys.readouterr().err, wanted)
+
+
+def test_answers_without_text_cannot_be_judged(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv(Path("mine.csv"), log())
+    code, folder = run("data.source=tables", "data.path=mine.csv", *JUDGED)
+    assert_refused(code, folder, capsys.readouterr().err, "response|text")
 
 
 def test_some_prices_of_routerdc(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """The command line of a router: text, JSON, batches, and one line on stderr for what is wrong."""
 
+import dataclasses
 import io
 import json
 import sys
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from graph.route import as_text, main
+from tests.graph.routers import router_of
 from tests.graph.world import LLMS, TASKS, tiny_router
 
 QUESTION = "king treaty empire war 12?"
@@ -63,10 +65,11 @@ def test_text_for_a_person(run: Run) -> None:
     assert lines[0] in LLMS
     assert lines[1].startswith("  expected performance 0.")
     assert "cost $" in lines[1]
-    assert lines[2].startswith("  runner-up ")
-    assert "as inferred from what user_1 chose" in lines[3]
-    assert lines[4] == "  nearest known queries:"
-    assert len(lines) == 8
+    assert lines[2].startswith("  the best LLM here with probability 0.")
+    assert lines[3].startswith("  runner-up ")
+    assert "as inferred from what user_1 chose" in lines[4]
+    assert lines[5] == "  nearest known queries:"
+    assert len(lines) == 9
 
 
 def test_text_says_where_numbers_are_simulated_or_no_dollars() -> None:
@@ -76,6 +79,24 @@ def test_text_says_where_numbers_are_simulated_or_no_dollars() -> None:
     assert "$" not in text
     assert "cost relative" in text
     assert "simulated" not in as_text(decision, {"simulated": False, "cost_kind": "published"})
+
+
+def test_text_leaves_out_a_confidence_that_is_not_known_and_a_runner_up_that_is_not_there() -> None:
+    decision = tiny_router().route(QUESTION)
+    assert f"probability {decision.confidence:.2f}" in as_text(decision, {})
+    alone = dataclasses.replace(decision, confidence=None, alternatives=decision.alternatives[:1])
+    assert "probability" not in as_text(alone, {})
+    assert "runner-up" not in as_text(alone, {})
+
+
+def test_a_persona_is_told_its_taste(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    router_of("persona").save(tmp_path / "router")
+    run = Run(tmp_path / "router", capsys)
+    decision = run.decision("--user", "persona_0003", QUESTION)
+    assert (decision["preference"], decision["preference_source"]) == (None, "inferred")
+    assert decision["why"] == router_of("persona").route(QUESTION, "persona_0003").why
+    assert "picked in" in run("--user", "persona_0003", QUESTION)[1]
+    assert run.decision("--user", "persona_0003", "--preference", "cost-first", QUESTION)["preference"] == 0.2
 
 
 def test_json_is_the_whole_decision(run: Run) -> None:
@@ -100,6 +121,17 @@ def test_a_stated_preference(run: Run) -> None:
     assert cheap["expected_cost_usd"] < good["expected_cost_usd"]
 
 
+@pytest.mark.parametrize(("words", "wanted"), [("quality first", 0.9), ("Balanced", 0.5), ("cost-first", 0.2)])
+def test_a_preference_in_words(run: Run, words: str, wanted: float) -> None:
+    decision = run.decision("--user", "user_1", "--preference", words, QUESTION)
+    assert (decision["preference"], decision["preference_source"]) == (wanted, "stated")
+
+
+def test_a_misspelt_preference_names_the_nearest(run: Run) -> None:
+    err = run.refused("--preference", "cost frist", QUESTION)
+    assert "got 'cost frist' (did you mean 'cost first'?)" in err
+
+
 @pytest.mark.parametrize(
     "question", ["Wie heißt die Hauptstadt? 日本", "🦊🦊🦊", "sum root " * 11_200, "-", "\ud800 half", "'; DROP TABLE"],
     ids=["non-English", "emoji", "100 kB", "dash", "half a character", "quotes"],
@@ -112,7 +144,7 @@ def test_any_question_works(run: Run, question: str) -> None:
 
 
 def test_text_shortens_long_neighbours(run: Run) -> None:
-    assert max(map(len, run(QUESTION)[1].splitlines()[5:])) <= 106
+    assert max(map(len, run(QUESTION)[1].splitlines()[6:])) <= 106
 
 
 @pytest.mark.parametrize("arguments", [(), ("",), ("  \n",), ("--json",)])
@@ -150,11 +182,13 @@ def test_a_batch_of_json_lines_has_its_own_users_tasks_and_preferences(run: Run,
         {"query": QUESTION, "user": "user_1", "task": "poetry"},
         {"query": QUESTION, "preference": 1, "user": None},
         {"query": "\ud800 half"},
+        {"query": QUESTION, "preference": "Cost_First"},
+        {"query": QUESTION, "preference": "0.75"},
     ]
     path.write_text("\n".join(map(json.dumps, rows)) + "\n\n")
     found = run.batch("--batch", str(path), "--user", "user_3", "--preference", "0.25")
-    assert [item["user_id"] for item in found] == ["user_3", "user_1", "user_3", "user_3"]
-    assert [item["preference"] for item in found] == [0.25, 0.25, 1, 0.25]
+    assert [item["user_id"] for item in found] == ["user_3", "user_1", *["user_3"] * 4]
+    assert [item["preference"] for item in found] == [0.25, 0.25, 1, 0.25, 0.2, 0.75]
     assert [item["task_id"] for item in found[:2]] == ["history", "poetry"]
     assert found[3]["query"] == "\ud800 half"
 
@@ -197,8 +231,13 @@ def test_an_empty_batch_is_nothing(run: Run, tmp_path: Path) -> None:
         ('{"query": 3}', 'expected an object with a text "query"'),
         ('{"query": "a", "usr": "b"}', "got 'usr'"),
         ('{"query": "a", "user": 1}', "expected a text as 'user', got 1"),
-        ('{"query": "a", "preference": "high"}', "expected a number as 'preference', got 'high'"),
-        ('{"query": "a", "preference": true}', "expected a number as 'preference', got True"),
+        ('{"query": "a", "preference": "high"}', "line 3: preference: expected a number in [0, 1]"),
+        ('{"query": "a", "preference": "balancd"}', "got 'balancd' (did you mean 'balanced'?)"),
+        ('{"query": "a", "preference": 1.5}', "line 3: preference: expected a number in [0, 1]"),
+        ('{"query": "a", "preference": "-0.5"}', "line 3: preference: expected a number in [0, 1]"),
+        ('{"query": "a", "preference": NaN}', "line 3: preference: expected a number in [0, 1]"),
+        ('{"query": "a", "preference": true}', "expected a number or words as 'preference', got True"),
+        ('{"query": "a", "preference": [0.5]}', "expected a number or words as 'preference', got [0.5]"),
     ],
 )
 def test_a_bad_line_is_named_by_number(run: Run, tmp_path: Path, line: str, says: str) -> None:

@@ -95,6 +95,34 @@ def test_a_folder_with_everything(tmp_path: Path) -> None:
     assert noted(dataset, "1 of 4 (query, LLM) pairs have no outcome")
 
 
+@pytest.mark.parametrize("form", ["csv", "parquet", "json", "long"])
+def test_users_may_state_their_preference_in_words(tmp_path: Path, form: str) -> None:
+    said = {"u": "balanced", "v": "Cost-First", "w": "0.25"}
+    if form == "long":
+        rows = [["q", x, p, 0.5, user, word] for user, word in said.items() for x, p in (("a", 1), ("b", 0))]
+        dataset = load(write_csv(tmp_path / "x.csv", [*LONG, "user_id", "preference"], rows))
+    else:
+        folder(tmp_path, outcomes=OUTCOMES, queries=QUERIES)
+        users = pd.DataFrame({"user_id": list(said), "kind": "preference", "preference": list(said.values())})
+        path = tmp_path / f"users.{form}"
+        {"csv": users.to_csv, "parquet": users.to_parquet}.get(form, lambda p, **_: users.to_json(p, orient="records"))(
+            path, index=False
+        )
+        dataset = load(tmp_path)
+    assert dict(zip(dataset.users["user_id"], dataset.users["preference"], strict=True)) == {
+        "u": 0.5,
+        "v": 0.2,
+        "w": 0.25,
+    }
+    assert set(dataset.users["kind"]) == {"preference"}
+
+
+def test_a_misspelt_preference_names_file_and_row(tmp_path: Path) -> None:
+    users = [["user_id", "kind", "preference"], ["u", "preference", "balanced"], ["v", "preference", "balance"]]
+    with pytest.raises(InputError, match=r"users\.csv.*'preference', row 2 has 'balance'"):
+        load(folder(tmp_path, outcomes=OUTCOMES, queries=QUERIES, users=users))
+
+
 def test_what_is_written_can_be_read_again(tmp_path: Path) -> None:
     users = [["user_id", "kind", "persona"], ["v", "persona", "A poet."]]
     choices = [["user_id", "query_id", "llm_id"], ["v", "2", "b"]]
