@@ -38,7 +38,7 @@ CAPTIONS = {
         "The reward of each user",
         "Above: mean reward of each user (accuracy where users have no reward). Below: the same, minus what the best "
         "single LLM for that user gives, so zero means that routing query by query brings nothing. With many users, "
-        "each point is a group of neighbours in preference.",
+        "each point is a group of neighbours in preference; of many personas, some are shown.",
     ),
     "llm_choice": (
         "Which LLM answers whom",

@@ -91,8 +91,13 @@ class Group:
 
 
 def user_groups(users: pd.DataFrame, limit: int) -> list[Group]:
-    """Return at most `limit` groups by rising preference: each user alone where they fit, else equally large bins."""
+    """Return at most `limit` groups by rising preference: each user alone where they fit, else equally large bins.
+
+    Of more personas than that evenly spaced ones are taken, each alone: neighbours by id have nothing in common.
+    """
     ordered = users.sort_values(["preference", "user_id"], na_position="last", ignore_index=True)
+    if len(ordered) > limit and ordered["preference"].isna().all():
+        ordered = ordered.iloc[np.linspace(0, len(ordered) - 1, limit).round().astype(int)]
     bins = np.array_split(np.arange(len(ordered)), min(limit, len(ordered)))
     alone = len(ordered) <= limit
     return [_group(ordered.iloc[rows], alone) for rows in bins]

@@ -82,3 +82,9 @@ def test_labels_without_room_are_left_out():
     written = place_labels(figure, ax, labels, [(0.5, 0.5)])
     assert 0 < written < 60
     assert all(child.get_text() == "short" for child in ax.get_children() if isinstance(child, Annotation))
+
+
+def test_of_many_personas_some_are_taken_each_alone():
+    users = pd.DataFrame({"user_id": [f"p{i:02d}" for i in range(50)], "preference": np.nan})
+    groups = user_groups(users, 4)
+    assert [group.user_ids for group in groups] == [("p00",), ("p16",), ("p33",), ("p49",)]
