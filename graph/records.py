@@ -86,7 +86,7 @@ class Alternative:
     """One LLM as the router sees it for one (user, query); `expected_cost` is scaled to [0, 1].
 
     `utility` is α·performance − (1−α)·cost of what the model predicts; for a persona the expected chance that it would
-    pick this LLM's answer.
+    pick this LLM's answer. Of either, an LLM with few outcomes is charged a standard error (graph/caution.py).
     """
 
     llm_id: str
