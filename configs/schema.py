@@ -82,6 +82,20 @@ class Users(Section):
     shuffled: bool = False
 
 
+class Contrastive(Section):
+    loss: Literal["pairs", "listwise"] = "pairs"
+    steps: PositiveInt = 300
+    batch_size: Annotated[int, Field(ge=2)] = 16
+    learning_rate: PositiveFloat = 5e-5
+    temperature: PositiveFloat = 1.0
+    positives: PositiveInt = 3
+    negatives: PositiveInt = 3
+    sample_weight: Annotated[float, Field(ge=0)] = 1.0
+    clusters: PositiveInt = 8
+    evaluate_every: PositiveInt = 50
+    patience: PositiveInt = 3
+
+
 class Encoder(Section):
     model: str = "sentence-transformers/all-MiniLM-L6-v2"
     revision: str | None = None
@@ -90,6 +104,9 @@ class Encoder(Section):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     drop_boilerplate: bool = True
     style: bool = True
+    training: Literal["frozen", "contrastive"] = "frozen"
+    trainable_layers: PositiveInt = 2
+    contrastive: Contrastive = Contrastive()
     cache: str | None = "data/cache/embeddings"
 
 

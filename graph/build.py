@@ -101,11 +101,16 @@ def task_of(graph: HeteroData) -> torch.Tensor:
     return out
 
 
+def task_rows(graph: HeteroData, queries: Queries) -> np.ndarray:
+    """Return (N,) the task node of each query, −1 where its task is unknown."""
+    place = {task: row for row, task in enumerate(graph.task_ids)}
+    return np.array([place.get(task, -1) for task in queries.task_ids], dtype=np.int64)
+
+
 def attach(graph: HeteroData, queries: Queries, leave_out: torch.Tensor | None = None) -> Attachment:
     """Attach N queries to the graph. `leave_out`: (N,) the query node that each must not neighbour: itself."""
     x = torch.from_numpy(np.ascontiguousarray(queries.embeddings)).to(graph["query"].x)
-    place = {task: row for row, task in enumerate(graph.task_ids)}
-    task = torch.tensor([place.get(task, -1) for task in queries.task_ids], dtype=torch.long)
+    task = torch.from_numpy(task_rows(graph, queries))
     centroids, sizes = graph["topic"].x, graph.topic_sizes
     topic, start = [], 0
     for size in sizes:

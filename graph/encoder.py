@@ -174,6 +174,28 @@ def load_transformer(source: ModelSource) -> tuple[Any, Any]:
     return model, tokenizer
 
 
+def stack_of_layers(model: torch.nn.Module) -> tuple[str, torch.nn.ModuleList]:
+    """Return the name and the list of a transformer's layers, lowest first; `InputError` where it has no one list."""
+    count = getattr(model.config, "num_hidden_layers", None)
+    stacks = [
+        (name, part)
+        for name, part in model.named_modules()
+        if isinstance(part, torch.nn.ModuleList) and len(part) == count
+    ]
+    if not stacks:
+        raise InputError(
+            f"encoder.training: expected a model with a list of its {count} layers, {type(model).__name__} has none; "
+            "give another encoder.model or --set encoder.training=frozen"
+        )
+    return stacks[0]
+
+
+def replace_layers(model: torch.nn.Module, name: str, layers: torch.nn.ModuleList) -> None:
+    """Let `model` have only `layers` where `stack_of_layers` found the list of that name."""
+    parent, _, own = name.rpartition(".")
+    setattr(model.get_submodule(parent), own, layers)
+
+
 def head_and_tail(ids: list[int], budget: int) -> list[int]:
     """Return `ids`, or its first and last half of `budget` where it is longer; the first gets the odd one."""
     if len(ids) <= budget:

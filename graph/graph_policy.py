@@ -25,6 +25,7 @@ from graph.build import (
     observations,
     remove_llm,
     task_of,
+    task_rows,
 )
 from graph.caution import charges
 from graph.choices import Answers, hits, places
@@ -110,7 +111,9 @@ class GraphPolicy(OutcomePolicy):
         raw = self.raw_predictions(validation.queries)
         alpha = np.linspace(0.0, 1.0, 11)  # any preference may be stated, not only those of the users
         worth = utility(np.stack([validation.performance, validation.cost], axis=-1)[whole], alpha[:, None, None])
-        scores = utility(raw[whole], alpha[:, None, None]) - charges(self.graph, alpha)[:, None]
+        scores = utility(raw[whole], alpha[:, None, None]) - self._charges(
+            validation.queries.take(whole), alpha[:, None]
+        )
         scores = scores.reshape(-1, len(self.llm_ids))
         best = np.isclose(worth, worth.max(axis=2, keepdims=True, initial=-np.inf), rtol=0, atol=1e-9)
         belief = np.repeat(alpha, len(whole))
@@ -192,7 +195,10 @@ class GraphPolicy(OutcomePolicy):
             people = list(dict.fromkeys(users[row] for row in silent))
             liked = self.likings(queries.take(silent), people)
             scores[silent] = liked[[people.index(users[row]) for row in silent], range(len(silent))]
-        return scores - charges(self.graph, alpha)
+        return scores - self._charges(queries, alpha)
+
+    def _charges(self, queries: Queries, alpha: np.ndarray) -> np.ndarray:
+        return charges(self.graph, alpha, task_rows(self.graph, queries))
 
     def _silent(self, user: str, given: float | None = None) -> bool:
         """Whether nothing is stated, and the user is served by taste."""
@@ -208,7 +214,7 @@ class GraphPolicy(OutcomePolicy):
         silent = [row for row, user in enumerate(users) if self._silent(user)]
         if silent:
             scores[silent] = self.likings(queries, [users[row] for row in silent])
-        return scores - charges(self.graph, alpha)[:, None]
+        return scores - self._charges(queries, alpha[:, None])
 
     @torch.no_grad()
     def likings(self, queries: Queries, users: Sequence[str]) -> np.ndarray:
