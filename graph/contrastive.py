@@ -34,7 +34,7 @@ LOG = logging.getLogger(__name__)
 KIND = "encoder"
 CACHE_BYTES = 1_500_000_000  # of the frozen layers' output; train texts beyond it are left out, at random
 PROBE_TEXTS = 1_000  # train texts that the validation probe learns from
-PROBE_RIDGE = 1.0
+PROBE_RIDGES = (0.3, 3.0, 30.0)
 LLM_RATE = 20.0  # the LLMs' vectors start further from where they belong than the encoder's weights
 WARM_UP = 0.1  # share of the steps
 CLIP_NORM = 1.0
@@ -42,10 +42,19 @@ CLIP_NORM = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """Texts, as the encoder reads them, and `scores` (N, L): how well each LLM answered; NaN where unobserved."""
+    """Texts, as the encoder reads them, and `scores` (N, L): how well each LLM answered; NaN where unobserved.
+
+    `beside` (N, k): what the router sees of the texts besides their vectors (style, task), if anything. The encoder is
+    not trained on it, but judged by what it adds to it.
+    """
 
     texts: Sequence[str]
     scores: np.ndarray
+    beside: np.ndarray | None = None
+
+    def others(self) -> np.ndarray:
+        """Return `beside`, or (N, 0) where there is nothing."""
+        return np.zeros((len(self.texts), 0)) if self.beside is None else np.asarray(self.beside)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +90,7 @@ class TunedEncoder(TextEncoder):
     @functools.cached_property
     def key(self) -> str:
         """The base's, with the sha256 of the trained weights in the part that names weights."""
-        base = TextEncoder.key.func(self)
+        base = super().key
         if not self.learned.weights:
             return base
         digest = hashlib.sha256()
@@ -92,7 +101,7 @@ class TunedEncoder(TextEncoder):
 
     @functools.cached_property
     def _loaded(self) -> tuple[Any, Any]:
-        model, tokenizer = TextEncoder._loaded.func(self)
+        model, tokenizer = super()._loaded
         weights = {name: torch.from_numpy(array) for name, array in self.learned.weights.items()}
         try:
             wrong = model.load_state_dict(weights, strict=False).unexpected_keys
@@ -165,9 +174,10 @@ def train_encoder(
     """Return `encoder` with its top layers fine-tuned on `train`, and with a cache where it has one.
 
     Kept are the weights with the best score on `validation`; those of the frozen encoder, step 0, count too. What is
-    judged is what the vectors are for: a ridge from the vectors of train texts to their scores chooses an LLM for each
-    validation text. `llm_texts`: a description of each column of the scores, where the LLMs' vectors start. The result
-    does not depend on the order of the texts. Ctrl-C ends training; the best weights until then are kept.
+    judged is what the vectors are for: a ridge (the best of `PROBE_RIDGES`) from the vectors of train texts to their
+    scores chooses an LLM for each validation text. `llm_texts`: a description of each column of the scores, where the
+    LLMs' vectors start. The result does not depend on the order of the texts. Ctrl-C ends training; the best weights
+    until then are kept.
 
     Raises `InputError` where the encoder is no transformer, has too few layers, or no text has a score.
     """
@@ -205,8 +215,9 @@ def _in_order(data: Scored) -> Scored:
     if not usable:
         raise InputError("encoder.training: expected queries with outcomes, got none; --set encoder.training=frozen")
     filled = np.where(np.isfinite(scores), scores, -np.inf)
-    order = sorted(usable, key=lambda row: (data.texts[row], tuple(filled[row])))
-    return Scored([data.texts[row] for row in order], np.where(np.isfinite(scores), scores, np.nan)[order])
+    order = sorted(usable, key=lambda row: (data.texts[row], tuple(filled[row]), tuple(data.others()[row])))
+    scores = np.where(np.isfinite(scores), scores, np.nan)
+    return Scored([data.texts[row] for row in order], scores[order], data.others()[order])
 
 
 class _Pool:
@@ -261,14 +272,15 @@ class _Trainer:
         pool = self._cached([ids[row] for row in rows], "frozen layers, train")
         held_out = self._cached(self.base._tokenize(validation.texts), "frozen layers, validation")
         replace_layers(self.model, path, self.top)
-        return self._fit(pool, train.scores[rows], held_out, validation.scores, llm_texts, llm_start, rng)
+        train = Scored([train.texts[row] for row in rows], train.scores[rows], train.others()[rows])
+        return self._fit(pool, train, held_out, validation, llm_texts, llm_start, rng)
 
     def _fit(
         self,
         pool: _Pool,
-        scores: np.ndarray,
+        train: Scored,
         held_out: _Pool,
-        held_out_scores: np.ndarray,
+        validation: Scored,
         llm_texts: tuple[str, ...],
         llm_start: np.ndarray,
         rng: np.random.Generator,
@@ -278,7 +290,7 @@ class _Trainer:
         kmeans = KMeans(min(config.clusters, len(np.unique(frozen, axis=0))), n_init=4, random_state=self.seed)
         kmeans.fit(frozen)
         cluster = torch.from_numpy(kmeans.labels_.astype(np.int64)).to(self.device)
-        score = torch.from_numpy(scores.astype(np.float32)).to(self.device)
+        score = torch.from_numpy(train.scores.astype(np.float32)).to(self.device)
         llms = torch.nn.Parameter(torch.from_numpy(llm_start.copy()).to(self.device))
         self.top.requires_grad_(True)
         groups = [
@@ -305,13 +317,14 @@ class _Trainer:
                 if step % config.evaluate_every and step != config.steps:
                     continue
                 vectors, other = self._vectors(pool, probe_rows), self._vectors(held_out, range(len(held_out)))
-                guess = probe(vectors, scores[probe_rows], other)
                 alone = other @ torch.nn.functional.normalize(llms.detach(), dim=1).cpu().numpy().T
+                x = np.hstack([vectors, train.others()[probe_rows]])
+                guesses = probe(x, train.scores[probe_rows], np.hstack([other, validation.others()]))
                 row = {
                     "step": step,
                     "train_loss": float(np.mean(losses)) if losses else np.nan,
-                    "validation_score": earned(guess, held_out_scores),
-                    "alone_score": earned(alone, held_out_scores),
+                    "validation_score": max(earned(guess, validation.scores) for guess in guesses),
+                    "alone_score": earned(alone, validation.scores),
                 }
                 history.append(row)
                 losses = []
@@ -445,22 +458,24 @@ class _ReachedError(Exception):
         self.hidden = hidden
 
 
-def probe(vectors: np.ndarray, scores: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Return (M, L) scores that a ridge, one per LLM, expects of `other`.
+def probe(x: np.ndarray, scores: np.ndarray, other: np.ndarray) -> list[np.ndarray]:
+    """Return, for each strength of `PROBE_RIDGES`, the (M, L) scores that a ridge per LLM expects of `other`.
 
-    Shapes: `vectors` (N, d), `scores` (N, L) with NaN where unobserved, `other` (M, d). An LLM without any score is
-    expected to get the mean of all.
+    Shapes: `x` (N, d), `scores` (N, L) with NaN where unobserved, `other` (M, d). An LLM without any score is expected
+    to get the mean of all.
     """
-    guess = np.full((len(other), scores.shape[1]), np.nanmean(scores))
+    guesses = [np.full((len(other), scores.shape[1]), np.nanmean(scores)) for _ in PROBE_RIDGES]
     for llm in range(scores.shape[1]):
         seen = np.isfinite(scores[:, llm])
-        if seen.any():
-            x, y = vectors[seen].astype(np.float64), scores[seen, llm]
-            centre, mean = x.mean(axis=0), y.mean()
-            x = x - centre
-            weight = np.linalg.solve(x.T @ x + PROBE_RIDGE * np.eye(x.shape[1]), x.T @ (y - mean))
-            guess[:, llm] = mean + (other - centre) @ weight
-    return guess
+        if not seen.any():
+            continue
+        mean, centre = scores[seen, llm].mean(), x[seen].mean(axis=0, dtype=np.float64)
+        away = x[seen] - centre
+        values, vectors = np.linalg.eigh(away.T @ away)
+        weight = vectors.T @ (away.T @ (scores[seen, llm] - mean))
+        for guess, ridge in zip(guesses, PROBE_RIDGES, strict=True):
+            guess[:, llm] = mean + ((other - centre) @ vectors) @ (weight / (values.clip(min=0) + ridge))
+    return guesses
 
 
 def earned(guess: np.ndarray, scores: np.ndarray) -> float:

@@ -68,13 +68,18 @@ class QueryFeatures:
     ) -> Queries:
         """Return the batch, featurised."""
         stripped = self.strip(task_ids, texts)
-        parts = [self.encoder.encode(stripped, progress=progress)]
-        if self.style:
-            parts += [self._style(stripped), self._counts(stripped)]
+        parts = [self.encoder.encode(stripped, progress=progress), *self._beside(stripped)]
         features = np.hstack(parts).astype(np.float32)
         return Queries(
             tuple(query_ids), tuple(task_ids), tuple(texts), features, tuple(part.shape[1] for part in parts)
         )
+
+    def beside(self, stripped: Sequence[str]) -> np.ndarray:
+        """Return (N, k) what is seen of stripped texts beside the encoder's vector; k is 0 without `style`."""
+        return np.hstack([np.zeros((len(stripped), 0), dtype=np.float32), *self._beside(stripped)])
+
+    def _beside(self, stripped: Sequence[str]) -> list[np.ndarray]:
+        return [self._style(stripped), self._counts(stripped)] if self.style else []
 
     def _style(self, texts: Sequence[str]) -> np.ndarray:
         vectorizer = _vectorizer(self._ngrams)

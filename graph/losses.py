@@ -17,9 +17,9 @@ def sample_llm_loss(similarity: Tensor, score: Tensor, temperature: float, posit
     """Draw a query to the LLMs that answer it well and away from those that answer it badly.
 
     For each i of the `positives` LLMs of the highest score, where that is above 0:
-    −log( e^{s_i/τ} / (e^{s_i/τ} + Σ_j e^{s_j/τ}) ), over those j of the `negatives` LLMs of the lowest score whose score
-    is at most 0.5; the sum over i. A j has to score less than i: where LLMs are few or tie, one may be among the highest
-    and the lowest, and there is nothing to learn from setting it against itself or its equal.
+    −log( e^{s_i/τ} / (e^{s_i/τ} + Σ_j e^{s_j/τ}) ), over those j of the `negatives` LLMs of the lowest score that
+    score at most 0.5; the sum over i. A j has to score less than i: where LLMs are few or tie, one may be among the
+    highest and the lowest, and there is nothing to learn from setting it against itself or its equal.
 
     Shapes: `similarity` (B, L), cosines of queries and LLMs; `score` (B, L), NaN where unobserved, no gradient; result
     (B,), 0 where a query has no such pair.
@@ -64,7 +64,7 @@ def listwise_loss(similarity: Tensor, score: Tensor, temperature: float, target_
     """
     known = ~score.isnan()
     value = torch.where(known, score, torch.zeros_like(score)).detach()
-    # A row without any observed LLM would be a softmax over nothing. It keeps all its columns and is dropped at the end.
+    # A row without any observed LLM would be a softmax over nothing. It keeps all columns and is dropped in the end.
     usable = known.sum(dim=1) > 1
     hidden = ~known & usable[:, None]
     target = (value / target_temperature).masked_fill(hidden, -torch.inf).log_softmax(dim=1)

@@ -16,6 +16,7 @@ from configs.schema import Encoder
 from data_processing.scaling import CostScaler
 from data_processing.tables import check_values, conform, llm_text
 from graph.artifact import load_artifact, save_artifact
+from graph.contrastive import load_encoder, save_encoder
 from graph.encoder import make_encoder
 from graph.features import QueryFeatures
 from graph.feedback import check_interactions, check_probes
@@ -247,6 +248,8 @@ class Router:
         folder = Path(folder)
         self.policy.save(folder / "policy")
         save_artifact(folder / "features", "features", *self.features.state())
+        if self.encoder.training == "contrastive":
+            save_encoder(self.features.encoder, folder / "encoder")
         settings = {
             "about": self.about,
             "encoder": self.encoder.model_dump(mode="json"),
@@ -263,7 +266,10 @@ class Router:
         folder = Path(folder)
         settings, _ = load_artifact(folder, "router")
         encoder_config = Encoder.model_validate(settings["encoder"])
-        encoder = make_encoder(encoder_config, device)
+        tuned = encoder_config.training == "contrastive"
+        encoder = (
+            load_encoder(folder / "encoder", encoder_config, device) if tuned else make_encoder(encoder_config, device)
+        )
         if _weights(encoder.key) != _weights(settings["encoder_key"]):
             raise InputError(
                 f"{folder}: expected the encoder {_weights(settings['encoder_key'])!r}, got {_weights(encoder.key)!r}; "

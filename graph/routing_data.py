@@ -14,6 +14,7 @@ from data_processing.scaling import CostScaler
 from data_processing.splits import SPLITS
 from data_processing.tables import Dataset, llm_text
 from data_processing.users import simulate_interactions, thinned_interactions
+from graph.contrastive import Scored, train_encoder
 from graph.embedding_cache import QueryEncoder
 from graph.features import QueryFeatures
 from graph.records import UNKNOWN_TASK, RoutingData
@@ -71,6 +72,8 @@ def prepare(
     cost = scaler.scale(list(queries["task_id"]), cost_usd)
     features = QueryFeatures(encoder, config.encoder.drop_boilerplate, config.encoder.style)
     features.fit(list(seen_tasks[train_rows]), list(queries["query"][train_rows]))
+    if config.encoder.training == "contrastive":
+        train_features(features, queries, seen_tasks, part, performance, llms, config, seed, progress)
     batch = features.transform(list(queries["query_id"]), list(seen_tasks), list(queries["query"]), progress)
     users = _visible_users(dataset.users, config.users.preference_stated)
     query_ids, llm_ids = list(queries["query_id"]), list(llms["llm_id"])
@@ -90,6 +93,7 @@ def prepare(
         attributes = _attributes(dataset, query_ids, llm_ids, np.isfinite(performance), train_rows)
     if not config.data.use_tasks:
         tasks = tasks.iloc[:0]
+    encoder = features.encoder
     llm_embeddings = encoder.encode([llm_text(llm) for _, llm in llms.iterrows()])
     task_embeddings = encoder.encode([f"{t.task_id}. {t.description}" for t in tasks.itertuples()])
 
@@ -118,6 +122,33 @@ def prepare(
     task_of = dict(zip(queries["query_id"], queries["task_id"], strict=True))
     ceiling = None if judge is None else judge.ceiling()[:, part == "test"]
     return PreparedData(train, validation, test, scaler, features, dataset.users, task_of, ceiling)
+
+
+def train_features(
+    features: QueryFeatures,
+    queries: pd.DataFrame,
+    tasks: pd.Series,
+    part: np.ndarray,
+    performance: np.ndarray,
+    llms: pd.DataFrame,
+    config: Config,
+    seed: int,
+    progress: bool,
+) -> None:
+    """Fine-tune the encoder of `features` on the train queries, stopping by validation; test queries are not looked at.
+
+    Shapes: rows of `queries`, `tasks`, `part` (Q,) and `performance` (Q, L) are the same; `llms` are its columns.
+    """
+
+    def scored(name: str) -> Scored:
+        rows = np.flatnonzero(part == name)
+        texts = features.strip(list(tasks.iloc[rows]), list(queries["query"].iloc[rows]))
+        return Scored(texts, performance[rows], features.beside(texts))
+
+    texts = [llm_text(llm) for _, llm in llms.iterrows()]
+    features.encoder = train_encoder(
+        features.encoder, scored("train"), scored("validation"), texts, config.encoder, seed, progress
+    )
 
 
 def _attributes(
