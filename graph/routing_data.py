@@ -14,7 +14,7 @@ from data_processing.scaling import CostScaler
 from data_processing.splits import SPLITS
 from data_processing.tables import Dataset, llm_text
 from data_processing.users import simulate_interactions, thinned_interactions
-from graph.contrastive import Scored, train_encoder
+from graph.contrastive import Scored, train_encoder, tuned_part
 from graph.embedding_cache import QueryEncoder
 from graph.features import QueryFeatures
 from graph.records import UNKNOWN_TASK, RoutingData
@@ -138,17 +138,23 @@ def train_features(
     """Fine-tune the encoder of `features` on the train queries, stopping by validation; test queries are not looked at.
 
     Shapes: rows of `queries`, `tasks`, `part` (Q,) and `performance` (Q, L) are the same; `llms` are its columns.
+    Raises `KeyboardInterrupt` where Ctrl-C cut it: half a training must not pass for one.
     """
+    names = np.array(sorted(set(tasks[part == "train"])), dtype=object)
 
     def scored(name: str) -> Scored:
         rows = np.flatnonzero(part == name)
-        texts = features.strip(list(tasks.iloc[rows]), list(queries["query"].iloc[rows]))
-        return Scored(texts, performance[rows], features.beside(texts))
+        own = tasks.iloc[rows].to_numpy(dtype=object)
+        texts = features.strip(list(own), list(queries["query"].iloc[rows]))
+        # The encoder is judged by what it adds to all that the router sees besides.
+        return Scored(texts, performance[rows], np.hstack([features.beside(texts), own[:, None] == names]))
 
     texts = [llm_text(llm) for _, llm in llms.iterrows()]
     features.encoder = train_encoder(
         features.encoder, scored("train"), scored("validation"), texts, config.encoder, seed, progress
     )
+    if tuned_part(features.encoder).tuning.interrupted:
+        raise KeyboardInterrupt
 
 
 def _attributes(
