@@ -28,7 +28,7 @@ POLICY_STYLE: dict[str, tuple[str, str]] = {
     "linear": ("#009E73", "o"),
     "mlp": ("#009E73", "p"),
     "knn": ("#CC79A7", "o"),
-    "factorization": ("#CC79A7", "h"),
+    "factorization": ("#6A3D9A", "h"),
     "elo": ("#E69F00", "<"),
     "contrastive": ("#E69F00", "o"),
     "binary": ("#E69F00", "d"),
