@@ -80,7 +80,7 @@ def test_a_variant_without_effect_is_refused(name: str, key: str, parts: list[st
 def test_the_shipped_variants_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROUTER_DATASETS", "somewhere")
     config = load_config(project_root() / "configs" / "ablation.yaml")
-    assert len(config.evaluate.ablations) == 9
+    assert len(config.evaluate.ablations) == 10
     check_ablations(config)
     for variant in config.evaluate.ablations:
         assert varied(config, variant) != config, f"{variant.name} changes nothing"
