@@ -58,7 +58,12 @@ EDGE_ARRAYS = (
 
 
 class GraphPolicy(OutcomePolicy):
-    """The graph router. After `fit`: `graph`, `model`, `preferences`, `training` (its history) and `query_ids`."""
+    """The graph router.
+
+    After `fit`: `graph`, `model`, `preferences`, `tastes` (None where users have preferences), `confidence`, `training`
+    (its history) and `query_ids`. What it learns afterwards (`observed`, `with_preference`, `with_llm`, `without_llm`)
+    gives another policy that shares the rest; the old one stays as it is.
+    """
 
     name: ClassVar[str] = "graph"
 
