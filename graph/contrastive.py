@@ -316,15 +316,13 @@ class _Trainer:
                     bar.update()
                 if step % config.evaluate_every and step != config.steps:
                     continue
-                vectors, other = self._vectors(pool, probe_rows), self._vectors(held_out, range(len(held_out)))
-                alone = other @ torch.nn.functional.normalize(llms.detach(), dim=1).cpu().numpy().T
-                x = np.hstack([vectors, train.others()[probe_rows]])
-                guesses = probe(x, train.scores[probe_rows], np.hstack([other, validation.others()]))
+                score_now, alone = self._look(pool, probe_rows, train, held_out, validation, llms)
+                mean_loss = float(np.mean(losses)) if losses else np.nan
                 row = {
                     "step": step,
-                    "train_loss": float(np.mean(losses)) if losses else np.nan,
-                    "validation_score": max(earned(guess, validation.scores) for guess in guesses),
-                    "alone_score": earned(alone, validation.scores),
+                    "train_loss": mean_loss,
+                    "validation_score": score_now,
+                    "alone_score": alone,
                 }
                 history.append(row)
                 losses = []
@@ -347,6 +345,16 @@ class _Trainer:
         named = {self._full_name(name): value.cpu().numpy() for name, value in best[2].items()}
         learned = Learned(named, llm_texts, best[3].cpu().numpy(), kmeans.cluster_centers_.astype(np.float32))
         return learned, Tuning(history, best[1], interrupted)
+
+    def _look(
+        self, pool: _Pool, rows: np.ndarray, train: Scored, held_out: _Pool, validation: Scored, llms: Tensor
+    ) -> tuple[float, float]:
+        """Return what the vectors are worth on validation: to a ridge learnt from `rows` of train, and alone."""
+        vectors, other = self._vectors(pool, rows), self._vectors(held_out, range(len(held_out)))
+        alone = other @ torch.nn.functional.normalize(llms.detach(), dim=1).cpu().numpy().T
+        x = np.hstack([vectors, train.others()[rows]])
+        guesses = probe(x, train.scores[rows], np.hstack([other, validation.others()]))
+        return max(earned(guess, validation.scores) for guess in guesses), earned(alone, validation.scores)
 
     def _full_name(self, name: str) -> str:
         """Return the name in the whole model of a weight of the top layers, `0.attention…`."""

@@ -61,7 +61,8 @@ def prepare(
     queries = dataset.queries.sort_values("query_id", ignore_index=True)
     part = queries["query_id"].map(splits).to_numpy()
     seen_tasks = queries["task_id"] if config.data.use_tasks else pd.Series(UNKNOWN_TASK, index=queries.index)
-    performance, cost_usd = _matrices(dataset.outcomes, list(queries["query_id"]), list(llms["llm_id"]))
+    query_ids, llm_ids = list(queries["query_id"]), list(llms["llm_id"])
+    performance, cost_usd = _matrices(dataset.outcomes, query_ids, llm_ids)
     if config.data.observed_llms_per_query is not None:
         hidden = _thin(performance, config.data.observed_llms_per_query, seed) & (part != "test")[:, None]
         performance, cost_usd = np.where(hidden, np.nan, performance), np.where(hidden, np.nan, cost_usd)
@@ -74,9 +75,8 @@ def prepare(
     features.fit(list(seen_tasks[train_rows]), list(queries["query"][train_rows]))
     if config.encoder.training == "contrastive":
         train_features(features, queries, seen_tasks, part, performance, llms, config, seed, progress)
-    batch = features.transform(list(queries["query_id"]), list(seen_tasks), list(queries["query"]), progress)
+    batch = features.transform(query_ids, list(seen_tasks), list(queries["query"]), progress)
     users = _visible_users(dataset.users, config.users.preference_stated)
-    query_ids, llm_ids = list(queries["query_id"]), list(llms["llm_id"])
     if judge is not None:
         interactions = judge.interactions(np.isfinite(performance), query_ids)
     elif dataset.interactions.empty:

@@ -25,35 +25,15 @@ from graph.contrastive import (
 from graph.embedding_cache import CachedEncoder
 from graph.encoder import TextEncoder, make_encoder, stack_of_layers
 from graph.hashing_encoder import HashingEncoder
+from tests.graph.tiny_bert import WORDS, make_bert
 
-WORDS = [f"w{i}" for i in range(40)]
 LLM_TEXTS = ("w0 w1 w2", "w3 w4 w5", "w6 w7 w8")
 LAYERS = 3
 
 
 def make_model(folder: Path, seed: int) -> Path:
-    """A folder with a BERT of three layers, 16 numbers wide, over 40 words."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
-        model_max_length=64,
-    ).save_pretrained(folder)  # fmt: skip
-    torch.manual_seed(seed)
-    BertModel(
-        BertConfig(
-            vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=LAYERS, num_attention_heads=2,
-            intermediate_size=32, max_position_embeddings=64, initializer_range=0.1,
-        )
-    ).save_pretrained(folder)  # fmt: skip
-    return folder
+    """A folder with a BERT of three layers."""
+    return make_bert(folder, LAYERS, 0.1, seed)
 
 
 @pytest.fixture(scope="session")

@@ -22,37 +22,16 @@ from graph.embedding_cache import CachedEncoder
 from graph.encoder import TextEncoder, head_and_tail, make_encoder, mean_pool
 from graph.hashing_encoder import HashingEncoder
 from graph.model_source import DEFAULT_MODEL, PACKAGE_SHA256, find_model
+from tests.graph.tiny_bert import WORDS, make_bert
 
-WORDS = [f"w{i}" for i in range(40)]
 LONG = " ".join(WORDS)
 TEXTS = ["w1 w2 w3", "", "w5", LONG, "unknown words", "w3 w2 w1", "\ud800 half", "w1 w2 w3"]
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a BERT of one layer, 16 numbers wide, over 40 words."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny")
-    vocabulary = {word: i for i, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", *WORDS])}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
-        model_max_length=64,
-    ).save_pretrained(folder)  # fmt: skip
-    torch.manual_seed(0)
-    BertModel(
-        BertConfig(
-            vocab_size=len(vocabulary), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-            intermediate_size=32, max_position_embeddings=64, initializer_range=1.0,
-        )
-    ).save_pretrained(folder)  # fmt: skip
-    return folder
+    """A folder with a BERT of one layer."""
+    return make_bert(tmp_path_factory.mktemp("tiny"), 1, 1.0)
 
 
 def encoder(folder: Path, **settings: Any) -> TextEncoder:

@@ -399,6 +399,9 @@ def test_a_history_that_contradicts_itself_is_no_trouble(world: str) -> None:
     router.observe("me", pd.DataFrame({"query_id": known, "llm_id": router.llm_ids * 20}))
     texts = ["Same question?"] * len(router.llm_ids)
     router.observe("me", pd.DataFrame({"query": texts, "llm_id": router.llm_ids}))
+    wish = router.wish("me")
+    assert wish.source == "inferred"
+    assert wish.preference is None or 0 <= wish.preference <= 1
     decided(router, ("me",))
 
 
