@@ -16,12 +16,12 @@ from configs.schema import Encoder
 from data_processing.scaling import CostScaler
 from data_processing.tables import check_values, conform, llm_text
 from graph.artifact import load_artifact, save_artifact
-from graph.contrastive import load_encoder, save_encoder
 from graph.encoder import make_encoder
 from graph.features import QueryFeatures
 from graph.feedback import check_interactions, check_probes
 from graph.graph_policy import GraphPolicy
 from graph.records import UNKNOWN_TASK, Alternative, Decision, Queries, RoutingData
+from graph.tuned_encoder import load_encoder, save_encoder
 
 NUM_NEAREST = 3
 

@@ -14,10 +14,11 @@ from data_processing.scaling import CostScaler
 from data_processing.splits import SPLITS
 from data_processing.tables import Dataset, llm_text
 from data_processing.users import simulate_interactions, thinned_interactions
-from graph.contrastive import Scored, train_encoder, tuned_part
+from graph.contrastive import Scored, train_encoder
 from graph.embedding_cache import QueryEncoder
 from graph.features import QueryFeatures
 from graph.records import UNKNOWN_TASK, RoutingData
+from graph.tuned_encoder import tuned_part
 
 TEXT_FEATURES = tuple(name for name in FEATURES if name != "correctness")  # that is the performance, a channel anyway
 

@@ -16,15 +16,13 @@ from graph import contrastive
 from graph.contrastive import (
     Scored,
     earned,
-    load_encoder,
     probe,
-    save_encoder,
     train_encoder,
-    tuned_part,
 )
 from graph.embedding_cache import CachedEncoder
 from graph.encoder import TextEncoder, make_encoder, stack_of_layers
 from graph.hashing_encoder import HashingEncoder
+from graph.tuned_encoder import load_encoder, save_encoder, tuned_part
 from tests.graph.tiny_bert import WORDS, make_bert
 
 LLM_TEXTS = ("w0 w1 w2", "w3 w4 w5", "w6 w7 w8")

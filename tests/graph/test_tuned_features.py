@@ -9,11 +9,11 @@ import pytest
 from configs.schema import Config
 from data_processing.splits import split_queries
 from data_processing.tables import Dataset
-from graph.contrastive import tuned_part
 from graph.encoder import make_encoder
 from graph.graph_policy import GraphPolicy
 from graph.router import Router
 from graph.routing_data import PreparedData, prepare
+from graph.tuned_encoder import tuned_part
 from tests.graph.test_contrastive import config_of, make_model
 from tests.graph.world import GRAPH, tiny_config, tiny_dataset
 

@@ -1,0 +1,138 @@
+"""An encoder with other weights in its top layers, and how it is kept: what was trained, not what it was trained on."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+
+from configs.errors import InputError
+from configs.schema import Encoder as EncoderConfig
+from graph.artifact import load_artifact, save_artifact
+from graph.embedding_cache import CachedEncoder, QueryEncoder
+from graph.encoder import TextEncoder, make_encoder
+
+KIND = "encoder"
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuning:
+    """How it went. `history` has a row per look at validation: step, train_loss (NaN at step 0), and the mean score of
+    the LLMs chosen by a ridge on the vectors (`validation_score`, which decides) and by the LLMs' own vectors
+    (`alone_score`)."""
+
+    history: list[dict[str, float]]
+    chosen_step: int
+    interrupted: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Learned:
+    """What was trained: `weights` of the top layers by name (none where the frozen encoder was the best), the LLMs'
+    vectors (L, dim) by the text that describes them, and the centres (K, dim) of the clusters of train queries."""
+
+    weights: dict[str, np.ndarray]
+    llm_texts: tuple[str, ...]
+    llm_vectors: np.ndarray
+    centres: np.ndarray
+
+
+class TunedEncoder(TextEncoder):
+    """`base` with other weights in its top layers. Without any it is `base`, under the same key."""
+
+    def __init__(self, base: TextEncoder, learned: Learned, tuning: Tuning) -> None:
+        super().__init__(base.model, base.revision, base.max_tokens, base.batch_size, base.dtype, base.device)
+        self.learned = learned
+        self.tuning = tuning
+
+    @functools.cached_property
+    def key(self) -> str:
+        """The base's, with the sha256 of the trained weights in the part that names weights."""
+        base = super().key
+        if not self.learned.weights:
+            return base
+        digest = hashlib.sha256()
+        for name, array in sorted(self.learned.weights.items()):
+            digest.update(f"{name}\x1f{array.shape}\x1f".encode() + np.ascontiguousarray(array).tobytes())
+        weights, _, rest = base.partition("|")
+        return f"{weights}+contrastive:{digest.hexdigest()}|{rest}"
+
+    @functools.cached_property
+    def _loaded(self) -> tuple[Any, Any]:
+        model, tokenizer = super()._loaded
+        weights = {name: torch.from_numpy(array) for name, array in self.learned.weights.items()}
+        try:
+            wrong = model.load_state_dict(weights, strict=False).unexpected_keys
+        except RuntimeError as err:
+            raise InputError(f"{self.model}: expected weights of its shape; train the encoder again") from err
+        if wrong:
+            raise InputError(f"{self.model}: expected trained weights that it has, got {wrong[0]!r}; train again")
+        return model, tokenizer
+
+    def save(self, folder: Path) -> None:
+        """Write what was trained, the base's fingerprint, and how training went; not the base itself."""
+        settings = {
+            "base": {"model": self.model, "weights": self.source.key},
+            "llm_texts": list(self.learned.llm_texts),
+            "tuning": {
+                "chosen_step": self.tuning.chosen_step,
+                "interrupted": self.tuning.interrupted,
+                "history": [{k: None if v != v else v for k, v in row.items()} for row in self.tuning.history],
+            },
+        }
+        arrays = {f"weights.{name}": array for name, array in self.learned.weights.items()}
+        arrays |= {"llm_vectors": self.learned.llm_vectors, "centres": self.learned.centres}
+        save_artifact(Path(folder), KIND, settings, arrays)
+
+    @classmethod
+    def load(cls, folder: Path, base: TextEncoder) -> Self:
+        """Read what `save` wrote. Raises `InputError` where it is damaged or was trained on another base."""
+        folder = Path(folder)
+        settings, arrays = load_artifact(folder, KIND)
+        trained = settings["base"]
+        if trained["weights"] != base.source.key:
+            raise InputError(
+                f"{folder}: expected an encoder trained on {base.model} ({base.source.key}), got one trained on "
+                f"{trained['model']} ({trained['weights']}); give that model or train again"
+            )
+        prefix = "weights."
+        weights = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+        learned = Learned(weights, tuple(settings["llm_texts"]), arrays["llm_vectors"], arrays["centres"])
+        history = [{k: np.nan if v is None else v for k, v in row.items()} for row in settings["tuning"]["history"]]
+        return cls(base, learned, Tuning(history, settings["tuning"]["chosen_step"], settings["tuning"]["interrupted"]))
+
+
+def tuned_part(encoder: QueryEncoder) -> TunedEncoder:
+    """Return the fine-tuned encoder itself, without its cache."""
+    inner = encoder.encoder if isinstance(encoder, CachedEncoder) else encoder
+    assert isinstance(inner, TunedEncoder)
+    return inner
+
+
+def save_encoder(encoder: QueryEncoder, folder: Path) -> None:
+    """Write an encoder that `train_encoder` returned."""
+    tuned_part(encoder).save(folder)
+
+
+def load_encoder(folder: Path, config: EncoderConfig, device: str = "auto") -> QueryEncoder:
+    """Return the encoder that was saved in `folder`, with the cache of `config`; `InputError` where it does not fit."""
+    base, wrap = unwrapped(make_encoder(config, device))
+    return wrap(TunedEncoder.load(folder, base))
+
+
+def unwrapped(encoder: QueryEncoder) -> tuple[TextEncoder, Any]:
+    """Return the transformer under the cache, and what puts a cache like it around another encoder."""
+    inner = encoder.encoder if isinstance(encoder, CachedEncoder) else encoder
+    if not isinstance(inner, TextEncoder):
+        raise InputError(
+            f"encoder.training: expected a transformer to fine-tune, got {inner.key.split('|')[0]!r}; give another "
+            "encoder.model or --set encoder.training=frozen"
+        )
+    if isinstance(encoder, CachedEncoder):
+        return inner, functools.partial(CachedEncoder, folder=encoder.folder)
+    return inner, lambda tuned: tuned
