@@ -26,11 +26,18 @@ class Chosen:
 def places(data: RoutingData, interactions: pd.DataFrame, users: list[str]) -> Chosen:
     """Return the interactions of `users` with queries of `data` whose chosen LLM has an outcome there; others go."""
     user = pd.Index(users).get_indexer(pd.Index(interactions["user_id"]))
+    query, llm, usable = cells(data, interactions)
+    usable &= user >= 0
+    return Chosen(user[usable], query[usable], llm[usable])
+
+
+def cells(data: RoutingData, interactions: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return row and column of `data` of each of M interactions, (M,) each, and whether there is an outcome (M,)."""
     query = pd.Index(data.queries.query_ids).get_indexer(pd.Index(interactions["query_id"]))
     llm = pd.Index(data.llm_ids).get_indexer(pd.Index(interactions["llm_id"]))
-    usable = (user >= 0) & (query >= 0) & (llm >= 0)
+    usable = (query >= 0) & (llm >= 0)
     usable[usable] = np.isfinite(data.performance[query[usable], llm[usable]])
-    return Chosen(user[usable], query[usable], llm[usable])
+    return query, llm, usable
 
 
 def answer_classes(data: RoutingData) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from graph.choices import cells
 from graph.records import RoutingData
 
 GRID = np.linspace(0.0, 1.0, 41)
@@ -119,12 +120,9 @@ def interaction_messages(data: RoutingData, interactions: pd.DataFrame, temperat
     A choice has the probability softmax(utility / temperature) among the LLMs observed on that query, but for LAPSES; a
     known reward adds Student's t around α·performance − (1−α)·cost of the chosen LLM.
     """
-    rows = pd.Index(data.queries.query_ids).get_indexer(pd.Index(interactions["query_id"]))
-    columns = pd.Index(data.llm_ids).get_indexer(pd.Index(interactions["llm_id"]))
+    rows, columns, usable = cells(data, interactions)
     messages = np.zeros((len(interactions), len(GRID)))
     performance, cost = data.performance, data.cost
-    usable = (rows >= 0) & (columns >= 0)
-    usable[usable] = np.isfinite(performance[rows[usable], columns[usable]])
     if not usable.any():
         return messages
     used, inverse = np.unique(rows[usable], return_inverse=True)

@@ -64,12 +64,12 @@ class Tastes:
         size = len(names) + len(train.llms)
         tastes = cls(names, train.llm_ids, np.zeros(size), START_VARIANCE * np.eye(size), {})
         users, chosen = _by_user(train, sorted(train.user_ids))
-        sample = _sampled(chosen, len(users), seed)
+        sample = _sampled(chosen, seed)
+        active = np.unique(sample.user)
+        if not len(active):
+            return tastes
         answers = Answers.of(train)
         design = (*tastes._design(answers), answers.classes)
-        if not len(sample.user):
-            return tastes
-        count = len(np.unique(sample.user))
         before = np.zeros((len(users), size))
         for _ in range(ROUNDS):
             second = np.zeros((size, size))
@@ -81,12 +81,11 @@ class Tastes:
                 found, hessian = _newton(design, block, np.tile(tastes.mean, (len(some), 1)), prior, start)
                 means[some] = found
                 second += np.linalg.inv(hessian).sum(axis=0)
-            active = np.unique(sample.user)
             before = means
             tastes.mean = means[active].mean(axis=0)
             spread = means[active] - tastes.mean
             floor = PRIOR_USERS * START_VARIANCE * np.eye(size)
-            tastes.covariance = (spread.T @ spread + second + floor) / (count + PRIOR_USERS)
+            tastes.covariance = (spread.T @ spread + second + floor) / (len(active) + PRIOR_USERS)
         return tastes
 
     def observe(self, data: RoutingData) -> None:
@@ -215,7 +214,7 @@ def _by_user(data: RoutingData, users: list[str]) -> tuple[list[str], Chosen]:
     return users, Chosen(chosen.user[order], chosen.query[order], chosen.llm[order])
 
 
-def _sampled(chosen: Chosen, users: int, seed: int) -> Chosen:
+def _sampled(chosen: Chosen, seed: int) -> Chosen:
     """Return the choices of at most EM_USERS users."""
     active = np.unique(chosen.user)
     if len(active) > EM_USERS:
