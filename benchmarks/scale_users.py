@@ -15,8 +15,8 @@ import time
 import torch
 
 from configs.schema import Config, Data, Evaluate, Graph, SimulatedWorld, Train, Users
-from data_processing.judge import RuleJudge
 from data_processing.personas import make_personas, persona_users
+from data_processing.rule_judge import RuleJudge
 from data_processing.simulated import build_world
 from data_processing.splits import split_queries
 from data_processing.users import make_users

@@ -21,12 +21,16 @@ ScoreKind = Literal["probability", "multi_attempt"]
 
 
 class LlmEntry(Section):
-    """One LLM. Prices are US dollars per million tokens, None where not known; the description quotes no price."""
+    """One LLM. Prices are US dollars per million tokens, None where not known; the description quotes no price.
+
+    `endpoint` names the entry of `build.endpoints` that answers for it, None where there is only one.
+    """
 
     llm_id: Annotated[str, Field(min_length=1)]
     description: str = ""
     family: str = ""
     api_model: str | None = None
+    endpoint: str | None = None
     input_price_usd_per_mtok: Price | None = None
     output_price_usd_per_mtok: Price | None = None
 

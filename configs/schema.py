@@ -110,6 +110,63 @@ class Encoder(Section):
     cache: str | None = "data/cache/embeddings"
 
 
+class Endpoint(Section):
+    """One OpenAI-compatible API. `api_key_env` names the environment variable that holds the key; the key itself is
+    never part of a configuration."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    base_url: Annotated[str, Field(pattern=r"^(simulated|https?://\S+)$")]
+    api_key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
+    concurrency: PositiveInt = 16
+    requests_per_minute: PositiveInt | None = None
+    tokens_per_minute: PositiveInt | None = None
+    timeout_s: PositiveFloat = 120.0
+    retries: Annotated[int, Field(ge=0)] = 6
+
+
+class Answers(Section):
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.0
+    seed: int | None = 0
+    max_tokens: PositiveInt | None = 512
+    system_prompt: str | None = None
+
+
+class Judging(Section):
+    by: Literal["llm", "rules"] = "llm"
+    llm: str | None = None
+    structured: bool = True
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = 0.0
+    max_tokens: PositiveInt = 64
+    answer_tokens: PositiveInt = 400
+    order_seed: int = 0
+    asked_again: Unit = 0.1
+
+
+class Build(Section):
+    folder: str = "data/build"
+    tasks: tuple[str, ...] = ()
+    tasks_file: str | None = None
+    queries_per_task: PositiveInt | None = None
+    sample: Literal["random", "first"] = "random"
+    prompt_tokens: PositiveInt | None = None
+    llms: tuple[str, ...] = ()
+    endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1)] = (
+        Endpoint(name="simulated", base_url="simulated"),
+    )
+    answers: Answers = Answers()
+    judge: Judging = Judging()
+    run_code: bool = False
+    max_usd: Annotated[float, Field(ge=0)] | None = None
+
+    @model_validator(mode="after")
+    def _each_endpoint_once(self) -> Build:
+        names = [endpoint.name for endpoint in self.endpoints]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"endpoints must have a name each of their own, got {twice[0]!r} more than once")
+        return self
+
+
 class Relations(Section):
     query_task: bool = True
     query_topic: bool = True
@@ -210,6 +267,7 @@ class Config(Section):
     seed: int = 0
     data: Data = Data()
     users: Users = Users()
+    build: Build = Build()
     encoder: Encoder = Encoder()
     graph: Graph = Graph()
     train: Train = Train()

@@ -7,8 +7,8 @@ import dataclasses
 from configs.errors import InputError
 from configs.schema import Config, Users
 from data_processing.importers import LoadedData, load_source
-from data_processing.judge import RuleJudge
 from data_processing.personas import make_personas, persona_users
+from data_processing.rule_judge import RuleJudge
 from data_processing.simulated import build_world
 from data_processing.tables import Dataset
 from data_processing.users import make_users

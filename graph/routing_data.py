@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from configs.schema import Config
-from data_processing.judge import RuleJudge
 from data_processing.response_features import FEATURES, answer_classes, answer_features
+from data_processing.rule_judge import RuleJudge
 from data_processing.scaling import CostScaler
 from data_processing.splits import SPLITS
 from data_processing.tables import Dataset, llm_text

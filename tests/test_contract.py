@@ -9,8 +9,8 @@ import pytest
 from baselines import BASELINES
 from baselines.oracle import OraclePolicy
 from configs.schema import Config, Encoder, Graph, Train, Users
-from data_processing.judge import RuleJudge
 from data_processing.personas import make_personas, persona_users
+from data_processing.rule_judge import RuleJudge
 from data_processing.simulated import build_world
 from data_processing.splits import split_queries
 from data_processing.tables import Dataset

@@ -11,7 +11,7 @@ import pandas as pd
 from configs.catalogue import LlmEntry, find_task, read_llms, shipped_llms
 from configs.errors import InputError
 from configs.schema import Data
-from data_processing.tables import conform
+from data_processing.tables import COLUMNS, conform
 
 SHIPPED_FILE = "configs/llms.yaml"
 QUOTES_A_PRICE = re.compile(
@@ -78,7 +78,7 @@ def llm_table(
     unused = [llm_id for llm_id in own if llm_id not in set(llm_ids)]
     if unused:
         notes.append(f"{plural(len(unused), 'LLM')} of {data.llms_file} not in this set: {', '.join(unused)}")
-    return conform("llms", pd.DataFrame(rows, columns=list(LlmEntry.model_fields))), notes
+    return conform("llms", pd.DataFrame(rows, columns=list(COLUMNS["llms"]))), notes
 
 
 def published_llms(content: Mapping[str, Mapping[str, object]], path: Path) -> tuple[dict[str, LlmEntry], list[str]]:

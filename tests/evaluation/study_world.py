@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from configs.schema import Config, Evaluate, Users
-from data_processing.judge import RuleJudge
 from data_processing.personas import make_personas, persona_users
+from data_processing.rule_judge import RuleJudge
 from data_processing.simulated import build_world
 from data_processing.splits import split_queries
 from evaluation.evaluate import Fitted, fit_policies

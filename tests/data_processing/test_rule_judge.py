@@ -8,9 +8,9 @@ import pytest
 
 from configs.errors import InputError
 from data_processing.importers import load_source
-from data_processing.judge import COLDEST, HOTTEST, RuleJudge
 from data_processing.personas import Persona, generated_personas
 from data_processing.response_features import FEATURES
+from data_processing.rule_judge import COLDEST, HOTTEST, RuleJudge
 from data_processing.simulated import build_world
 from data_processing.tables import Dataset, conform, empty, validate
 from tests.data_processing.importers.helpers import data, real

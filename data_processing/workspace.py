@@ -1,0 +1,58 @@
+"""Where one build keeps what it made: the tables, and the store of everything that was asked."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from configs.errors import InputError
+from configs.schema import Config
+from data_processing.tables import conform, read_table
+
+
+@dataclasses.dataclass(frozen=True)
+class Workspace:
+    """The folder `<build.folder>/<name>`. Nothing is made before something is written."""
+
+    folder: Path
+
+    @classmethod
+    def of(cls, config: Config) -> Workspace:
+        """Return the workspace of a configuration."""
+        return cls(Path(config.build.folder).expanduser() / config.name)
+
+    @property
+    def tables(self) -> Path:
+        """Return the folder of tables, which `data.source: tables` reads."""
+        return self.folder / "tables"
+
+    @property
+    def store(self) -> Path:
+        """Return the file of the store of answers."""
+        return self.folder / "responses.sqlite"
+
+    def read(self, name: str, stage: str) -> pd.DataFrame:
+        """Return table `name`; `InputError` names the `stage` that makes it where it is not there yet."""
+        path = self.tables / f"{name}.parquet"
+        if not path.is_file():
+            raise InputError(f"{path}: expected a table, found none; run first: python -m data_processing.{stage}")
+        return conform(name, read_table(path), str(path))
+
+    def write(self, name: str, table: pd.DataFrame) -> Path:
+        """Write table `name` whole or not at all, and return its path."""
+        path = self.tables / f"{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}.part")
+        try:
+            conform(name, table, str(path)).to_parquet(part, index=False)
+            part.replace(path)
+        except OSError as err:
+            raise InputError(
+                f"{path}: expected to write it, got: {err.strerror}; free the disk or mend the folder"
+            ) from err
+        finally:
+            part.unlink(missing_ok=True)
+        return path
