@@ -13,9 +13,11 @@ import pydantic
 import yaml
 from pydantic import Field
 
-from configs.errors import InputError
+from configs.describe import fields
+from configs.errors import InputError, did_you_mean
 from configs.schema import Section, project_root
 
+Text = Annotated[str, Field(min_length=1)]
 Price = Annotated[float, Field(ge=0)]
 ScoreKind = Literal["probability", "multi_attempt"]
 
@@ -26,7 +28,7 @@ class LlmEntry(Section):
     `endpoint` names the entry of `build.endpoints` that answers for it, None where there is only one.
     """
 
-    llm_id: Annotated[str, Field(min_length=1)]
+    llm_id: Text
     description: str = ""
     family: str = ""
     api_model: str | None = None
@@ -35,13 +37,45 @@ class LlmEntry(Section):
     output_price_usd_per_mtok: Price | None = None
 
 
-class TaskEntry(Section):
-    """One task. `routerdc_scores` says what the scores of the RouterDC file of this task are."""
+class HubFile(Section):
+    """One file of a dataset on the Hugging Face hub, at a commit, tag or branch."""
 
-    task_id: Annotated[str, Field(min_length=1)]
+    dataset: Annotated[str, Field(pattern=r"^[\w.-]+(/[\w.-]+)?$")]
+    revision: Text
+    file: Text
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+
+
+class SourceEntry(Section):
+    """Where the questions of a task are, and which fields of a row they are made of; see `configs/tasks.yaml`."""
+
+    file: Text | None = None
+    hub: HubFile | None = None
+    rows: Text | None = None
+    query: Text
+    ground_truth: Text
+    choices: Text | Annotated[tuple[Text, ...], Field(min_length=2, strict=False)] | None = None
+    truth_is: Literal["letter", "index", "number", "text"] | None = None
+    metric: Text | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_place(self) -> SourceEntry:
+        if (self.file is None) == (self.hub is None):
+            raise ValueError(f"expected either file or hub, got {'neither' if self.file is None else 'both'}")
+        if self.truth_is is not None and self.choices is None:
+            raise ValueError("truth_is says which of the choices is right, expected choices beside it, got none")
+        return self
+
+
+class TaskEntry(Section):
+    """One task. `routerdc_scores` says what the scores of the RouterDC file of this task are; `source` where its
+    questions are, None where only published outcomes are read."""
+
+    task_id: Text
     description: str
     metric: str
     routerdc_scores: ScoreKind | None = None
+    source: SourceEntry | None = None
 
 
 Entry = TypeVar("Entry", LlmEntry, TaskEntry)
@@ -58,30 +92,49 @@ def shipped_llms() -> Mapping[str, LlmEntry]:
     return types.MappingProxyType(read_llms(project_root() / "configs" / "llms.yaml"))
 
 
+def read_tasks(path: Path) -> dict[str, TaskEntry]:
+    """Return `task_spelling` of the id -> entry of a YAML file with a list `tasks`.
+
+    `InputError` names the file and the entry, also where two ids differ in spelling only.
+    """
+    entries: dict[str, TaskEntry] = {}
+    for entry in _read(path, "tasks", "task_id", TaskEntry):
+        other = entries.setdefault(task_spelling(entry.task_id), entry)
+        if other is not entry:
+            raise InputError(
+                f"{path}: expected each task once, got {other.task_id!r} and {entry.task_id!r}, which are one (case, "
+                "hyphens and underscores do not count); keep one"
+            )
+    return entries
+
+
 @functools.cache
-def _shipped_tasks() -> dict[str, TaskEntry]:
-    entries = _read(project_root() / "configs" / "tasks.yaml", "tasks", "task_id", TaskEntry)
-    return {_spelling(entry.task_id): entry for entry in entries}
+def shipped_tasks() -> Mapping[str, TaskEntry]:
+    """Return `task_spelling` of the id -> entry of `configs/tasks.yaml`, read once."""
+    return types.MappingProxyType(read_tasks(project_root() / "configs" / "tasks.yaml"))
 
 
 def find_task(task_id: str) -> TaskEntry | None:
     """Return what is known of a task, or None. Case, hyphens and underscores do not matter (`arc-challenge`).
 
     A longer name is read as a part of a known task (`mmlu_anatomy` is the part `anatomy` of `mmlu`), with the part
-    added to the description.
+    added to the description; where the questions of the part alone are is not known.
     """
-    known = _shipped_tasks()
+    known = shipped_tasks()
     words = re.split(r"[-_ .]+", task_id)
     for size in range(len(words), 0, -1):
-        entry = known.get(_spelling("".join(words[:size])))
+        entry = known.get(task_spelling("".join(words[:size])))
         if entry is not None:
             part = " ".join(words[size:])
-            text = f"{entry.description} This part: {part}." if part else entry.description
-            return entry.model_copy(update={"task_id": task_id, "description": text})
+            if not part:
+                return entry.model_copy(update={"task_id": task_id})
+            text = f"{entry.description} This part: {part}."
+            return entry.model_copy(update={"task_id": task_id, "description": text, "source": None})
     return None
 
 
-def _spelling(task_id: str) -> str:
+def task_spelling(task_id: str) -> str:
+    """Return what the spellings of one task have in common: small letters, no hyphens, underscores, dots or blanks."""
     return re.sub(r"[-_ .]+", "", task_id.lower())
 
 
@@ -99,14 +152,24 @@ def _read(path: Path, section: str, key: str, model: type[Entry]) -> list[Entry]
         try:
             entries.append(model.model_validate(item))
         except pydantic.ValidationError as err:
-            first = err.errors()[0]
-            where = ".".join(map(str, first["loc"])) or "the entry"
-            raise InputError(f"{path}: {section} entry {number}, {where}: {first['msg']}; mend it") from err
+            raise InputError(f"{path}: {section} entry {number}, {_problem(err, model)}; mend it") from err
     names = [getattr(entry, key) for entry in entries]
     for name in names:
         if names.count(name) > 1:
             raise InputError(f"{path}: expected each {key} once, got {name!r} {names.count(name)} times; keep one")
     return entries
+
+
+def _problem(err: pydantic.ValidationError, model: type[pydantic.BaseModel]) -> str:
+    """Return the first problem as `key: what is wrong`; an unknown key goes before a missing one, which it may be."""
+    errors = err.errors()
+    first = next((error for error in errors if error["type"] == "extra_forbidden"), errors[0])
+    where = ".".join(map(str, first["loc"])) or "the entry"
+    if first["type"] == "extra_forbidden":
+        section = where.rpartition(".")[0]
+        here = [name for name, _ in fields(model) if name.rpartition(".")[0] == section]
+        return f"{where}: unknown key{did_you_mean(where, here)}, known here: {', '.join(here)}"
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _shape(content: Any) -> str:

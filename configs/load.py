@@ -33,7 +33,7 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> Config:
     for override in overrides:
         _override(data, override)
     where = f"{path} with --set" if overrides else str(path)
-    return _validated(_expand(data, where, ""), where)
+    return _validated(expand_variables(data, where, ""), where)
 
 
 def dump_config(config: Config) -> str:
@@ -114,17 +114,25 @@ def _override(data: dict[str, Any], override: str) -> None:
         raise InputError(f"--set {key}: expected a YAML value, got {text!r} with an error at {err}; quote it") from err
 
 
-def _expand(value: Any, where: str, key: str) -> Any:
+def expand_variables(value: Any, where: str, key: str, settable: bool = True) -> Any:
+    """Return a value of a YAML file with `${NAME}` and `${NAME:-default}` filled in, in all texts inside it.
+
+    `where` (the file) and `key` open the `InputError` for a variable that is malformed or not set; `settable` says
+    whether `--set` could give the key.
+    """
     if isinstance(value, dict):
-        return {name: _expand(inner, where, f"{key}.{name}" if key else name) for name, inner in value.items()}
+        return {
+            name: expand_variables(inner, where, f"{key}.{name}" if key else name, settable)
+            for name, inner in value.items()
+        }
     if isinstance(value, list):
-        return [_expand(inner, where, f"{key}[{i}]") for i, inner in enumerate(value)]
+        return [expand_variables(inner, where, f"{key}[{i}]", settable) for i, inner in enumerate(value)]
     if isinstance(value, str):
-        return _VARIABLE.sub(lambda match: _variable(match, value, where, key), value)
+        return _VARIABLE.sub(lambda match: _variable(match, value, where, key, settable), value)
     return value
 
 
-def _variable(match: re.Match[str], value: str, where: str, key: str) -> str:
+def _variable(match: re.Match[str], value: str, where: str, key: str, settable: bool) -> str:
     if match["inside"] is None:
         return "${"
     parsed = _NAME.fullmatch(match["inside"])
@@ -136,10 +144,10 @@ def _variable(match: re.Match[str], value: str, where: str, key: str) -> str:
     name, default = parsed["name"], parsed["default"]
     found = os.environ.get(name) or default
     if found is None:
+        other = f", or give a value with --set {key}=…" if settable else ""
         raise InputError(
             f"{where}: {key}: expected the environment variable {name}, which is not set or empty; "
-            f"run `export {name}=…` first, or give a value with --set {key}=… "
-            f"(${{{name}:-default}} in the file gives a default)"
+            f"run `export {name}=…` first{other} (${{{name}:-default}} in the file gives a default)"
         )
     return found
 

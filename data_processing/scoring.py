@@ -1,160 +1,135 @@
-"""Metrics: how good one answer is against its ground truth, in [0, 1].
+"""Metrics by name: how good one answer is against its ground truth, in [0, 1].
 
-Every metric takes (prediction, ground_truth) as text. An empty prediction scores 0 whatever the metric.
+A metric is a function of (prediction, ground_truth), both text. One that is faster on many answers at once also has an
+attribute `many`: (predictions, ground_truths) -> one number each. An empty prediction scores 0 whatever the metric.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
-import string
-from collections import Counter
-from collections.abc import Callable
-from fractions import Fraction
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
 
 from configs.errors import InputError, did_you_mean
+from data_processing.scoring_choices import multiple_choice
+from data_processing.scoring_numbers import final_number, gsm8k
+from data_processing.scoring_words import exact_match, f1_score, normalised, rouge_l
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_WORD = re.compile(r"[^\W_]+")
-# A sign counts only where it touches the number and nothing touches the sign: `5-3` and `5 - 3` end in 3, `= -3` in -3.
-# Digits behind a letter (`GPT4`) are no number; a unit may follow (`12kg`). Commas count only between groups of three.
-_NUMBER = re.compile(r"(?<![\w.])(?P<sign>[-−+]?)\$?(?P<digits>\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)")
-_LONGEST_NUMBER = 300  # characters; what is longer is noise, and Python refuses to convert beyond 4,300 digits
-_MARKED = (
-    re.compile(r"####\s*([^\n]*)"),
-    re.compile(r"\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}"),
-    re.compile(r"(?<!<)<\s*([-−+$]*\d[\d,.]*\s*[\w$%]*)\s*>(?!>)"),
-    re.compile(r"(?i)\b(?:final\s+)?answer\s*(?:is|:|=)+\s*([^\n]*)"),
-    re.compile(r"(?m)^\s*A\s*:\s*([^\n]*)"),
-)
-# A letter is a choice where it cannot be a word: `I` and small letters (`a`) need a bracket, a stop or the end behind.
-_LETTER = r"(?:([A-HJ-Z])(?![\w'])|([A-Za-z])(?=\s*(?:[).:\]*]|$)))"
-_CHOICE_MARKS = (
-    re.compile(r"(?i:\b(?:answer|option|choice)\b(?:\s+is)?)\s*[:=]?\s*[(\[*]*" + _LETTER),
-    re.compile(r"\\boxed\s*\{\s*" + _LETTER.replace(r"[).:\]*]", r"[).:\]*}]")),
-    re.compile(r"^[^\w]*([A-Za-z])\s*(?:[).:\]*]|$)()"),
-    re.compile(r"[(\[]([A-Za-z])[)\]]()"),
-)
+__all__ = [
+    "LOADED", "METRICS", "Metric", "exact_match", "f1_score", "final_number", "find_metric", "gsm8k",
+    "multiple_choice", "normalised", "rouge_l", "score", "score_all",
+]  # fmt: skip
 
+Metric = Callable[[str, str], float]
 
-def score(metric: str, prediction: str, ground_truth: str) -> float:
-    """Return the metric's value in [0, 1]; an unknown metric raises `InputError` with the nearest known name."""
-    if metric not in METRICS:
-        raise InputError(
-            f"expected a known metric, got {metric!r}{did_you_mean(metric, list(METRICS))}; "
-            f"use one of {', '.join(METRICS)}"
-        )
-    return METRICS[metric](prediction, ground_truth)
-
-
-def normalised(text: str) -> str:
-    """Return the text as SQuAD compares it: lower case, no punctuation, no articles, single spaces.
-
-    Source: the official SQuAD v1.1 evaluation (Rajpurkar et al., arXiv 1606.05250).
-    """
-    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
-
-
-def exact_match(prediction: str, ground_truth: str) -> float:
-    """Return 1 where both texts are equal once normalised, else 0."""
-    return float(bool(prediction.strip()) and normalised(prediction) == normalised(ground_truth))
-
-
-def f1_score(prediction: str, ground_truth: str) -> float:
-    """Return the F1 of the normalised words, counted with repeats, as SQuAD does.
-
-    Where nothing is left of the ground truth (it is only articles or punctuation), the raw words are compared.
-    """
-    truth, said = normalised(ground_truth).split(), normalised(prediction).split()
-    if not truth:
-        truth, said = ground_truth.lower().split(), prediction.lower().split()
-    common = sum((Counter(truth) & Counter(said)).values())
-    return 2 * common / (len(truth) + len(said)) if common else 0.0
-
-
-def rouge_l(prediction: str, ground_truth: str) -> float:
-    """Return ROUGE-L: the F1 of the longest common subsequence of words (Lin, 2004; lower case, no stemming)."""
-    said, truth = _WORD.findall(prediction.lower()), _WORD.findall(ground_truth.lower())
-    if not said or not truth:
-        return 0.0
-    return 2 * common_subsequence(said, truth) / (len(said) + len(truth))
-
-
-def common_subsequence(first: list[str], second: list[str]) -> int:
-    """Return the length of the longest common subsequence, one big-integer step per word of `second`.
-
-    Source: Hyyrö, "Bit-parallel LCS-length computation revisited" (2004). A zero bit marks a step of the LCS table.
-    """
-    places: dict[str, int] = {}
-    for i, word in enumerate(first):
-        places[word] = places.get(word, 0) | 1 << i
-    everything = (1 << len(first)) - 1
-    rows = everything
-    for word in second:
-        hits = rows & places.get(word, 0)
-        rows = ((rows + hits) | (rows - hits)) & everything
-    return len(first) - rows.bit_count()
-
-
-def multiple_choice(prediction: str, ground_truth: str) -> float:
-    """Return 1 where the chosen letter equals the ground truth's (`B`, `(B)`, `B. text`, `answer is B`), else 0.
-
-    Where the ground truth is no letter, the texts must match exactly once normalised.
-    """
-    truth = _choice(ground_truth)
-    if truth is None:
-        return exact_match(prediction, ground_truth)
-    return float(_choice(prediction) == truth)
-
-
-def _choice(text: str) -> str | None:
-    for mark in _CHOICE_MARKS:
-        found = mark.findall(text.strip())
-        if found:
-            return "".join(found[-1]).upper()
-    return None
-
-
-def gsm8k(prediction: str, ground_truth: str) -> float:
-    """Return 1 where the final number of the prediction equals that of the ground truth, else 0.
-
-    Commas, signs, currency, decimals and units are understood: `1,250` = `1250.0`; `12.50` is not `1250`. Raises
-    `InputError` where the ground truth has no number: nothing could be right then.
-    """
-    truth = final_number(ground_truth)
-    if truth is None:
-        raise InputError(f"metric 'gsm8k': expected a number in ground_truth, got {ground_truth[:60]!r}; mend the row")
-    return float(final_number(prediction) == truth)
-
-
-def final_number(text: str) -> Fraction | None:
-    """Return the number a text ends on: after `####`, in a box, in `<…>`, after "answer is", else the last one.
-
-    Of a marked place the first number counts, or the first one behind its last `=`; of several marks the last.
-    """
-    for mark in _MARKED:
-        for found in reversed(mark.findall(text)):
-            numbers = _numbers(found.rpartition("=")[2]) or _numbers(found)
-            if numbers:
-                return numbers[0]
-    numbers = _numbers(text)
-    return numbers[-1] if numbers else None
-
-
-def _numbers(text: str) -> list[Fraction]:
-    out = []
-    # LaTeX writes `1{,}250` and `\\$5`
-    for match in _NUMBER.finditer(text.replace("{,}", ",").replace("\\$", "$")):
-        if len(match["digits"]) <= _LONGEST_NUMBER:
-            value = Fraction(match["digits"].replace(",", ""))
-            out.append(-value if match["sign"] in ("-", "−") else value)
-    return out
-
-
-METRICS: dict[str, Callable[[str, str], float]] = {
+METRICS: dict[str, Metric] = {
     "f1_score": f1_score,
     "exact_match": exact_match,
     "multiple_choice": multiple_choice,
     "gsm8k": gsm8k,
     "rouge_l": rouge_l,
 }
+CODE = "data_processing.code_execution:passes_tests"
+# Found by name only when used: BERTScore needs torch and lies on a higher floor, which this one may not import. A
+# metric of your own comes in the same way, as `package.module:function`.
+LOADED = {"bert_score": "graph.bert_score:bert_score", "code": CODE}
+_PATH = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
+_CHUNK = 256  # answers handed to `many` at once: few enough for memory, and for a bar that moves
+
+
+def score(metric: str, prediction: str, ground_truth: str) -> float:
+    """Return the value in [0, 1] of one answer; an unknown metric raises `InputError` with the nearest known name."""
+    return float(score_all(metric, [prediction], [ground_truth])[0])
+
+
+def score_all(
+    name: str,
+    predictions: Sequence[str],
+    ground_truths: Sequence[str],
+    *,
+    run_code: bool = False,
+    progress: bool = False,
+) -> np.ndarray:
+    """Return the metric's values, shape (N,), float64 in [0, 1]; a blank prediction scores 0 without being looked at.
+
+    `progress` shows a bar. Raises `InputError` as `find_metric`, and where a metric gives what is no number in [0, 1].
+    """
+    metric = find_metric(name, run_code=run_code)
+    pairs = list(zip(predictions, ground_truths, strict=True))
+    values = np.zeros(len(pairs))
+    rows = [row for row, (prediction, _) in enumerate(pairs) if prediction.strip()]
+    many = getattr(metric, "many", None)
+    step = _CHUNK if many else 1
+    with tqdm(total=len(pairs), initial=len(pairs) - len(rows), desc=name, unit="answer", disable=not progress) as bar:
+        for start in range(0, len(rows), step):
+            chunk = rows[start : start + step]
+            said, truths = [pairs[row][0] for row in chunk], [pairs[row][1] for row in chunk]
+            got = many(said, truths) if many else [metric(said[0], truths[0])]
+            values[chunk] = _checked(name, got, said)
+            bar.update(len(chunk))
+    return values
+
+
+def find_metric(name: str, *, run_code: bool = False) -> Metric:
+    """Return the metric `name`: one of `METRICS`, of `LOADED`, or a `package.module:function` that can be imported.
+
+    Raises `InputError` where it is unknown, or where it runs code and `run_code` is not given.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    path = LOADED.get(name, name)
+    if path == CODE and not run_code:
+        raise InputError(
+            f"metric {name!r} runs the code in answers, as you and on this machine: expected build.run_code to be "
+            "true, got false; set it inside a container, or where you trust the LLMs and the tests"
+        )
+    match = _PATH.fullmatch(path)
+    if match is None:
+        known = [*METRICS, *LOADED]
+        raise InputError(
+            f"expected a known metric, got {name!r}{did_you_mean(name.lower(), known)}; use one of {', '.join(known)}, "
+            "or package.module:function for your own"
+        )
+    return _imported(name, match[1], match[2])
+
+
+def _imported(name: str, module_name: str, function: str) -> Metric:
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as err:
+        raise InputError(
+            f"metric {name!r}: expected a module {module_name} that can be imported, got: {err}; mend the name, or run "
+            "from the folder it lies in"
+        ) from err
+    metric = getattr(module, function, None)
+    if not callable(metric):
+        there = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise InputError(
+            f"metric {name!r}: expected a function {function!r} in {module_name}, found none"
+            f"{did_you_mean(function, there)}; mend the name"
+        )
+    return metric
+
+
+def _checked(name: str, values: Any, predictions: Sequence[str]) -> np.ndarray:
+    """Return the values as float64, shape (N,), or raise `InputError` for the first that is no number in [0, 1]."""
+    try:
+        numbers = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as err:
+        raise InputError(f"metric {name!r}: expected numbers in [0, 1], got: {err}; mend the metric") from err
+    if numbers.shape != (len(predictions),):
+        raise InputError(
+            f"metric {name!r}: expected one number for each of {len(predictions)} answers, got shape {numbers.shape}; "
+            "mend the metric"
+        )
+    wrong = np.flatnonzero(~((numbers >= 0) & (numbers <= 1)))  # also where it is NaN
+    if wrong.size:
+        raise InputError(
+            f"metric {name!r}: expected a number in [0, 1], got {numbers[wrong[0]]} for the answer "
+            f"{predictions[wrong[0]][:60]!r}; mend the metric"
+        )
+    return numbers

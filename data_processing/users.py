@@ -1,12 +1,23 @@
-"""The users of an experiment, and what they did: each chose, for some train queries, the answer they liked best."""
+"""The users of an experiment, and what they did: each chose, for some train queries, the answer they liked best.
+
+As the last stage of a build it writes both as tables: `python -m data_processing.users --config …`.
+"""
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 import pandas as pd
 
-from configs.schema import Users
-from data_processing.tables import conform
+from configs.errors import InputError
+from configs.schema import Config, Users
+from data_processing.importers.describe import plural
+from data_processing.judgements import FILE, chosen, read_judgements
+from data_processing.personas import make_personas, persona_users
+from data_processing.stage import stage_main
+from data_processing.tables import conform, empty
+from data_processing.workspace import Workspace
 
 TIE_BREAK = 1e-6
 
@@ -81,3 +92,44 @@ def thinned_interactions(interactions: pd.DataFrame, config: Users, share: float
         order = order.assign(user_id=rng.permutation(order["user_id"].to_numpy()))
         order = order.drop_duplicates(["user_id", "query_id"], ignore_index=True)
     return order
+
+
+def run(config: Config, workspace: Workspace) -> list[str]:
+    """Write the tables `users` and `interactions` of a build; return notes.
+
+    Users with preferences have no interactions: what they choose follows from rewards, and the main job derives it.
+    Raises `InputError` where the judgements are not there, hold no choice, or do not fit the personas or the answers.
+    """
+    if config.users.strategy != "llm_as_judge":
+        users, interactions = make_users(config.users), empty("interactions")
+        told = "what they choose follows from their preferences"
+    else:
+        users, interactions = persona_users(make_personas(config.users)), chosen(read_judgements(workspace))
+        _check_chosen(interactions, users, workspace)
+        told = f"{plural(len(interactions), 'choice')} of {interactions['user_id'].nunique():,} of them"
+    workspace.write("users", users)
+    workspace.write("interactions", interactions)
+    return [f"{plural(len(users), 'user')}; {told}"]
+
+
+def _check_chosen(interactions: pd.DataFrame, users: pd.DataFrame, workspace: Workspace) -> None:
+    where, remedy = workspace.folder / FILE, "run again: python -m data_processing.judge"
+    if interactions.empty:
+        # Without any, the main job would let the rule-based judge choose.
+        raise InputError(
+            f"{where}: expected choices, got none that could be read; mend the judge (build.judge), {remedy}"
+        )
+    outcomes = workspace.read("outcomes", "score")
+    known = {
+        "a persona of the configuration": (users, ["user_id"]),
+        "an answer of table 'outcomes'": (outcomes, ["query_id", "llm_id"]),
+    }
+    for what, (table, columns) in known.items():
+        strange = ~pd.MultiIndex.from_frame(interactions[columns]).isin(pd.MultiIndex.from_frame(table[columns]))
+        if strange.any():
+            got = " + ".join(interactions.loc[strange, columns].iloc[0])
+            raise InputError(f"{where}: expected {what}, got {got!r}, from an earlier build; {remedy}")
+
+
+if __name__ == "__main__":
+    sys.exit(stage_main(run, __doc__ or ""))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -44,15 +46,23 @@ class Workspace:
     def write(self, name: str, table: pd.DataFrame) -> Path:
         """Write table `name` whole or not at all, and return its path."""
         path = self.tables / f"{name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}.part")
-        try:
+        with whole(path) as part:
             conform(name, table, str(path)).to_parquet(part, index=False)
+        return path
+
+
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Yield the file to write, which replaces `path` once it is complete; `InputError` where that cannot be."""
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
             part.replace(path)
-        except OSError as err:
-            raise InputError(
-                f"{path}: expected to write it, got: {err.strerror}; free the disk or mend the folder"
-            ) from err
         finally:
             part.unlink(missing_ok=True)
-        return path
+    except OSError as err:
+        raise InputError(
+            f"{path}: expected to write it, got: {err.strerror}; free the disk or mend the folder"
+        ) from err

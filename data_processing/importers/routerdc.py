@@ -24,9 +24,18 @@ def load(path: Path, data: Data) -> Dataset:
     where the choice was wrong, so any score above 0 is correct) or `multi_attempt` (share of right attempts). The
     files do not say which; `configs/tasks.yaml` does, and for other tasks it is told from the scores, and noted.
     """
-    files = files_in(path, (".json",), "RouterDC score lists")
+    rows = read_scores(path)
+    metrics, notes = score_metrics(rows)
+    llms, llm_notes = llm_table(llms_of(rows), data)
+    tasks = task_table(list(metrics), metrics)
+    dataset = assemble("routerdc", rows, llms, tasks, "none", notes + llm_notes)
+    return with_computed_cost(dataset, data.output_tokens, prices_file(data))
+
+
+def read_scores(path: Path) -> pd.DataFrame:
+    """Return long rows (`record`, `task_id`, `query`, `llm_id`, `performance`), one per record and LLM, as they are."""
     tables = []
-    for file in files:
+    for file in files_in(path, (".json",), "RouterDC score lists"):
         content = read_json(file)
         if not is_score_list(content):
             raise InputError(
@@ -34,15 +43,11 @@ def load(path: Path, data: Data) -> Dataset:
                 f"{type(content).__name__}; give RouterDC's score files, or move this one away"
             )
         tables.append(score_rows(content, file).assign(task_id=task_of(file)))
-    rows = stack(tables)
-    metrics, notes = _metrics(rows)
-    llms, llm_notes = llm_table(llms_of(rows), data)
-    tasks = task_table(list(metrics), metrics)
-    dataset = assemble("routerdc", rows, llms, tasks, "none", notes + llm_notes)
-    return with_computed_cost(dataset, data.output_tokens, prices_file(data))
+    return stack(tables)
 
 
-def _metrics(rows: pd.DataFrame) -> tuple[dict[str, str], list[str]]:
+def score_metrics(rows: pd.DataFrame) -> tuple[dict[str, str], list[str]]:
+    """Return task -> what its scores are, and a note for each task where that was told from the scores."""
     metrics: dict[str, str] = {}
     notes: list[str] = []
     for task_id in ordered_unique(rows["task_id"].tolist()):

@@ -83,6 +83,20 @@ def amount(value: Fraction | int) -> str:
     return f"{'-' if cents < 0 else ''}{abs(cents) // 100:,}.{abs(cents) % 100:02d}"
 
 
+def final_line(number: str, style: Style, verbosity: int) -> str:
+    """Return the line that states the result, in the form this LLM uses; a bare answer is the number alone."""
+    if verbosity == 0:
+        return number
+    forms = {
+        "hashes": f"#### {number}",
+        "sentence": f"The answer is {number}.",
+        "boxed": f"\\boxed{{{number}}}",
+        "angle": f"A: <{number}>",
+        "bold": f"**Answer: {number}**",
+    }
+    return forms[style.final]
+
+
 def apply(step: Step, value: int) -> int:
     """Return the number of things after the step."""
     change = step.a * step.b
@@ -181,7 +195,7 @@ class Arithmetic:
         if quality < 0.5:
             work = _wrong_work(problem, work.final, draws)
         verbosity = style.verbosity[self.task_id]
-        final = _final(work.final, style, verbosity)
+        final = final_line(amount(work.final), style, verbosity)
         if verbosity == 0:
             return final
         if verbosity == 1:
@@ -237,17 +251,3 @@ def _wrong_work(problem: Problem, truth: Fraction, draws: Draws) -> Work:
     # a slip before a division can vanish in the rounding: make it again at the very end
     last = len(problem.steps) - (problem.price is None)
     return work if work.final != truth else solve(problem, slips={last: abs(slip)})
-
-
-def _final(value: Fraction, style: Style, verbosity: int) -> str:
-    number = amount(value)
-    if verbosity == 0:
-        return number
-    forms = {
-        "hashes": f"#### {number}",
-        "sentence": f"The answer is {number}.",
-        "boxed": f"\\boxed{{{number}}}",
-        "angle": f"A: <{number}>",
-        "bold": f"**Answer: {number}**",
-    }
-    return forms[style.final]

@@ -27,18 +27,25 @@ class Question:
     content: Any
 
 
-class SimulatedTask(Protocol):
-    """One task: writes questions, reads them back from their text, and answers them as well as `quality` allows."""
+class Answerer(Protocol):
+    """Answers questions of one kind, scored by `metric`, as well as `quality` allows."""
+
+    @property
+    def metric(self) -> str:
+        """Return the name of the metric that scores the answers."""
+
+    def answer(self, question: Question, quality: float, style: Style, draws: Draws) -> str:
+        """Return an answer; `quality` is about 0 (all wrong) to 1 (all right) and may lie outside."""
+
+
+class SimulatedTask(Answerer, Protocol):
+    """One task: an `Answerer` that also writes questions and reads them back from their text."""
 
     task_id: str
     description: str
-    metric: str
 
     def write(self, draws: Draws, topic: Topic, difficulty: int, register: str) -> Question:
         """Return a new question."""
 
     def read(self, query: str) -> Question | None:
         """Return the question behind `query`, equal to what `write` returned; None where this task did not write it."""
-
-    def answer(self, question: Question, quality: float, style: Style, draws: Draws) -> str:
-        """Return an answer; `quality` is about 0 (all wrong) to 1 (all right) and may lie outside."""

@@ -31,12 +31,11 @@ def build_world(queries: int, llms: int, seed: int) -> Dataset:
         if value < 1:
             raise InputError(f"simulated world: expected {name} >= 1, got {value}; raise data.simulated.{name}")
     cast = profiles(llms, seed)
-    shares = [queries // len(TASKS) + (i < queries % len(TASKS)) for i in range(len(TASKS))]
-    asked = [question for task, share in zip(TASKS, shares, strict=True) for question in questions(task, share, seed)]
+    asked = world_questions(queries, seed)
     dataset = Dataset(
         name="simulated",
         llms=conform("llms", _llm_table(cast)),
-        tasks=conform("tasks", pd.DataFrame([_task_row(task) for task in TASKS])),
+        tasks=world_tasks(),
         queries=conform("queries", pd.DataFrame([_query_row(question) for question in asked])),
         outcomes=conform("outcomes", _outcomes(asked, cast, seed)),
         users=empty("users"),
@@ -47,6 +46,17 @@ def build_world(queries: int, llms: int, seed: int) -> Dataset:
     )
     validate(dataset)
     return dataset
+
+
+def world_questions(queries: int, seed: int) -> list[Question]:
+    """Return the questions of the world, split evenly over its tasks; nobody answers them."""
+    shares = [queries // len(TASKS) + (i < queries % len(TASKS)) for i in range(len(TASKS))]
+    return [question for task, share in zip(TASKS, shares, strict=True) for question in questions(task, share, seed)]
+
+
+def world_tasks() -> pd.DataFrame:
+    """Return table `tasks` of the world."""
+    return conform("tasks", pd.DataFrame([_task_row(task) for task in TASKS]))
 
 
 def questions(task: SimulatedTask, count: int, seed: int) -> list[Question]:

@@ -1,11 +1,18 @@
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configs.schema import Users
-from data_processing.users import make_users, simulate_interactions, thinned_interactions
+from configs.errors import InputError
+from configs.schema import Config, Users
+from data_processing.judgements import judgement_table, write_judgements
+from data_processing.personas import make_personas
+from data_processing.users import make_users, run, simulate_interactions, thinned_interactions
+from data_processing.workspace import Workspace
+from tests.data_processing.judged_world import world
 
 CELL = st.one_of(
     st.none(), st.tuples(st.integers(0, 4), st.integers(0, 4)).map(lambda pair: (pair[0] / 4, pair[1] / 4))
@@ -161,3 +168,66 @@ def test_a_shuffled_log_is_dealt_out_anew(most: int | None) -> None:
 @pytest.mark.parametrize("config", [Users(), Users(interactions_per_user=3), Users(shuffled=True)])
 def test_an_empty_log_stays_empty(config: Users) -> None:
     assert thinned_interactions(log()[:0], config, 1.0, 0).empty
+
+
+def built(folder: Path, users: Users, replies: dict[str, str | None] | None = None) -> tuple[Config, Workspace]:
+    """Return a workspace up to the judgements: for each query the LLM that every persona chose."""
+    workspace = world(folder, queries=3)
+    if replies is not None:
+        outcomes = workspace.read("outcomes", "score")
+        queries = sorted(set(outcomes["query_id"]))
+        rows = [
+            (persona.user_id, query, llm, 1, 4, "read", f"reply {llm}", None, None, "", "", 1, 1, 0.0)
+            for persona in make_personas(users)
+            for query, llm in zip(queries, replies.values(), strict=False)
+        ]
+        write_judgements(workspace, judgement_table(rows))
+    return Config(name="test", users=users), workspace
+
+
+def llms(workspace: Workspace) -> list[str]:
+    return sorted(workspace.read("llms", "unify")["llm_id"])
+
+
+def test_the_stage_writes_users_with_preferences_and_no_interactions(tmp_path: Path) -> None:
+    config, workspace = built(tmp_path, Users(preferences=(0.2, 0.9)))
+    assert run(config, workspace) == ["2 users; what they choose follows from their preferences"]
+    pd.testing.assert_frame_equal(workspace.read("users", "users"), make_users(config.users))
+    assert workspace.read("interactions", "users").empty
+
+
+def test_the_stage_writes_what_the_personas_chose(tmp_path: Path) -> None:
+    names = llms(world(tmp_path, queries=3))
+    judged = Users(strategy="llm_as_judge", personas=2)
+    config, workspace = built(tmp_path, judged, {"first": names[1], "second": None, "third": names[0]})
+    assert run(config, workspace) == ["2 users; 4 choices of 2 of them"]
+    users, interactions = workspace.read("users", "users"), workspace.read("interactions", "users")
+    assert list(users["kind"]) == ["persona", "persona"]
+    assert list(interactions["llm_id"]) == [names[1], names[0]] * 2
+    assert interactions["reward"].isna().all()
+    assert interactions["judge_reply"][0] == f"reply {names[1]}"
+
+
+@pytest.mark.parametrize(
+    ("replies", "said"),
+    [
+        (None, r"run: python -m data_processing\.judge"),
+        ({"first": None}, "expected choices, got none that could be read"),
+        ({"first": "gone"}, r"expected an answer of table 'outcomes', got '.* \+ gone'"),
+    ],
+)
+def test_the_stage_refuses_judgements_that_do_not_fit(
+    tmp_path: Path, replies: dict[str, str | None] | None, said: str
+) -> None:
+    config, workspace = built(tmp_path, Users(strategy="llm_as_judge", personas=2), replies)
+    with pytest.raises(InputError, match=said):
+        run(config, workspace)
+    assert not (workspace.tables / "interactions.parquet").exists()
+
+
+def test_the_stage_refuses_judgements_of_other_personas(tmp_path: Path) -> None:
+    names = llms(world(tmp_path, queries=3))
+    _, workspace = built(tmp_path, Users(strategy="llm_as_judge", personas=2), {"first": names[0]})
+    other = Config(name="test", users=Users(strategy="llm_as_judge"))
+    with pytest.raises(InputError, match="expected a persona of the configuration, got 'persona_0001'"):
+        run(other, workspace)

@@ -92,3 +92,29 @@ def test_the_seed_changes_what_is_an_llms_own(monkeypatch: pytest.MonkeyPatch) -
         for prompt in PROMPTS
     ]
     assert sum(changed) > len(changed) / 3
+
+
+def test_what_stands_around_a_question_does_not_matter() -> None:
+    model = SimulatedLLM(PROFILES)
+    for prompt in PROMPTS[::4]:
+        exact = model.complete("titan-ultra", prompt, seed=0)
+        for other in (
+            prompt.replace("\n", "\r\n"),
+            f"  \n{prompt}\n\n ",
+            f"Here is a question.\n{prompt}\nAnswer it well.",
+            f"One.\n\nTwo.\n\n{prompt}\n\nThree.",
+        ):
+            done = model.complete("titan-ultra", other, seed=0)
+            assert (done.text, done.output_tokens) == (exact.text, exact.output_tokens)
+            assert done.input_tokens == count_tokens([other])[0]
+
+
+def test_another_variation_draws_the_llms_own_luck_anew() -> None:
+    model = SimulatedLLM(PROFILES)
+    said = {
+        variation: [model.complete("olive-34b-chat", prompt, seed=0, variation=variation).text for prompt in PROMPTS]
+        for variation in ("", "1", "2")
+    }
+    assert said[""] == [model.complete("olive-34b-chat", prompt, seed=0).text for prompt in PROMPTS]
+    for one, other in (("", "1"), ("1", "2")):
+        assert sum(a != b for a, b in zip(said[one], said[other], strict=True)) > len(PROMPTS) / 3

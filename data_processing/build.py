@@ -1,0 +1,98 @@
+"""From raw questions to tables to train on: all stages of data construction in one command.
+
+    python -m data_processing.build --config configs/default.yaml --dry-run
+
+unify → responses → score → judge → users. What asking will cost is printed before anything is spent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+
+from configs.schema import Config
+from data_processing import judge, responses, score, unify, users
+from data_processing.build_report import Report, StageDone
+from data_processing.plan import as_text, plan, spent_usd
+from data_processing.roster import asked_llms
+from data_processing.stage import EPILOG, Run, configured, guarded, parser, start_logging, tell
+from data_processing.workspace import Workspace
+
+# In this order; the first costs nothing, and the plan needs the questions it finds.
+STAGES: dict[str, Run] = {
+    "unify": unify.run,
+    "responses": responses.run,
+    "score": score.run,
+    "judge": judge.run,
+    "users": users.run,
+}
+EXAMPLES = """examples:
+  python -m data_processing.build --config configs/default.yaml
+      offline: simulated LLMs answer over HTTP on this machine; the tables lie in data/build/default/tables
+  python -m data_processing.build --config configs/default.yaml --dry-run
+      what it would cost, and nothing else
+  python run_exp.py --config configs/default.yaml --set data.source=tables --set data.path=data/build/default/tables
+      train on what was built
+
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    options = _parser().parse_args(argv)
+
+    def work() -> None:
+        config = configured(options)
+        start_logging(config)
+        build(config, Workspace.of(config), dry_run=options.dry_run)
+
+    return guarded(work)
+
+
+def build(config: Config, workspace: Workspace, *, dry_run: bool = False) -> None:
+    """Run all stages; `dry_run` stops after the plan. Raises `InputError` where something has to be mended first."""
+    llms = asked_llms(config)  # first: a missing price stops here
+    done = {"unify": _run("unify", config, workspace)}
+    queries = workspace.read("queries", "unify")
+    costs = plan(config, queries, llms, workspace.store)
+    tell([as_text(costs)])
+    if dry_run:
+        return
+    before = spent_usd(workspace.store)
+    for name in list(STAGES)[1:]:
+        left = _with_what_is_left(config, spent_usd(workspace.store) - before)
+        done[name] = _run(name, left, workspace)
+    report = Report(config, len(queries), len(llms), costs, done, spent_usd(workspace.store) - before)
+    path = report.write(workspace)
+    tell([f"${report.spent_usd:.4f} spent; tables: {workspace.tables}; report: {path}"])
+
+
+def _run(name: str, config: Config, workspace: Workspace) -> StageDone:
+    start = time.perf_counter()
+    tell([f"== {name}"])
+    notes = STAGES[name](config, workspace)
+    tell([f"  {note}" for note in notes])
+    return StageDone(notes, time.perf_counter() - start)
+
+
+def _with_what_is_left(config: Config, spent: float) -> Config:
+    """Return the configuration with a budget for the next stage that all stages together stay within."""
+    if config.build.max_usd is None:
+        return config
+    build = config.build.model_copy(update={"max_usd": max(0.0, config.build.max_usd - spent)})
+    return config.model_copy(update={"build": build})
+
+
+def _parser() -> argparse.ArgumentParser:
+    out = parser(__doc__ or "", EXAMPLES + EPILOG)
+    out.add_argument(
+        "--dry-run", action="store_true",
+        help="read the questions, print what each stage would cost in calls, tokens and dollars, and stop",
+    )  # fmt: skip
+    return out
+
+
+if __name__ == "__main__":
+    sys.exit(main())

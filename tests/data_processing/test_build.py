@@ -1,0 +1,159 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from benchmarks.faults import Ordeal, endure
+from configs.load import load_config
+from configs.schema import project_root
+from data_processing.build import main
+from data_processing.cache import ResponseStore
+from data_processing.simulated import build_world
+from data_processing.tables import read_table
+from tests.data_processing.importers.helpers import real
+
+SMALL = ["--set", "data.simulated.queries=20", "--set", "data.simulated.llms=3", "--set", "tracking.progress=off"]
+CONFIG = str(project_root() / "configs" / "default.yaml")
+
+
+def arguments(folder: Path, *more: str) -> list[str]:
+    return ["--config", CONFIG, "--set", f"build.folder={folder}", *SMALL, *more]
+
+
+def tables(folder: Path, name: str = "default") -> dict[str, pd.DataFrame]:
+    return {path.stem: read_table(path) for path in sorted((folder / name / "tables").glob("*.parquet"))}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("built")
+    assert main(arguments(folder)) == 0
+    return folder
+
+
+def test_a_build_over_http_is_the_simulated_world(built: Path) -> None:
+    world, made = build_world(20, 3, 0), tables(built)
+    for name in ("tasks", "queries", "llms"):
+        pd.testing.assert_frame_equal(made[name], getattr(world, name), check_dtype=False)
+    key = ["query_id", "llm_id"]
+    outcomes = made["outcomes"].sort_values(key, ignore_index=True)
+    expected = world.outcomes.sort_values(key, ignore_index=True)
+    measured = ["latency_s"]  # by the clock here, made up there
+    pd.testing.assert_frame_equal(outcomes.drop(columns=measured), expected.drop(columns=measured), check_dtype=False)
+    assert (outcomes["latency_s"] > 0).all()
+    assert made["users"]["kind"].tolist() == ["preference"] * 9
+
+
+def test_it_says_what_it_cost_and_leaves_a_report(built: Path) -> None:
+    told = json.loads((built / "default" / "build.json").read_text(encoding="utf-8"))
+    assert (told["queries"], told["llms"]) == (20, 3)
+    assert told["spent_usd"] == pytest.approx(tables(built)["outcomes"]["cost_usd"].sum())
+    assert sum(cost["calls"] for cost in told["planned"]) == 60
+    assert told["spent_usd"] <= sum(cost["most_usd"] for cost in told["planned"])
+    report = (built / "default" / "report.md").read_text(encoding="utf-8")
+    for part in ("## Questions", "## Answers", "## Scores", "titan-ultra", "data.source=tables", "queries: 20"):
+        assert part in report
+
+
+def test_a_second_build_asks_nothing(built: Path, capsys: pytest.CaptureFixture) -> None:
+    before = tables(built)
+    assert main(arguments(built)) == 0
+    assert "$0.0000 spent" in capsys.readouterr().out
+    for name, table in tables(built).items():
+        pd.testing.assert_frame_equal(table, before[name])
+
+
+def test_a_dry_run_prints_the_cost_and_asks_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert main(arguments(tmp_path, "--dry-run")) == 0
+    out = capsys.readouterr().out
+    assert "abacus-7b-math" in out
+    assert "US dollars" in out
+    assert not (tmp_path / "default" / "responses.sqlite").exists()
+    assert set(tables(tmp_path)) == {"tasks", "queries", "llms"}
+
+
+def test_the_budget_is_never_exceeded_and_a_larger_one_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    budget = 0.02
+    assert main(arguments(tmp_path, "--max-usd", str(budget))) == 2
+    assert "max_usd" in capsys.readouterr().err
+    with ResponseStore(tmp_path / "default" / "responses.sqlite") as store:
+        spent = store.spent_usd()
+    assert 0 < spent <= budget
+    assert main(arguments(tmp_path, "--max-usd", "5")) == 0
+    assert len(tables(tmp_path)["outcomes"]) == 60
+
+
+def test_personas_judge_what_was_answered(tmp_path: Path) -> None:
+    judged = ["--set", "users.strategy=llm_as_judge", "--set", "users.interactions_per_user=4"]
+    assert main(arguments(tmp_path, *judged)) == 0
+    made = tables(tmp_path)
+    assert made["users"]["kind"].unique().tolist() == ["persona"]
+    assert made["interactions"].groupby("user_id").size().tolist() == [4] * 9
+    assert (made["interactions"]["judge_reply"] != "").all()
+    report = (tmp_path / "default" / "report.md").read_text(encoding="utf-8").lower()
+    assert "position" in report
+    assert "agree" in report
+
+
+def test_a_missing_price_stops_before_the_first_call(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    llms = tmp_path / "llms.yaml"
+    llms.write_text("llms: [{llm_id: unpriced, input_price_usd_per_mtok: 1.0}]\n", encoding="utf-8")
+    more = ["--set", f"data.llms_file={llms}", "--set", "build.llms=[unpriced]"]
+    assert main(arguments(tmp_path, *more)) == 2
+    assert "output_price_usd_per_mtok" in capsys.readouterr().err
+    assert not (tmp_path / "default").exists()
+
+
+def test_a_missing_key_names_the_variable(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROUTER_TEST_KEY", raising=False)
+    near = "build.endpoints=[{name: simulated, base_url: 'http://127.0.0.1:9/v1', api_key_env: ROUTER_TEST_KEY}]"
+    assert main(arguments(tmp_path, "--set", near)) == 2
+    assert "ROUTER_TEST_KEY" in capsys.readouterr().err
+
+
+def run_exp(*options: str) -> Any:
+    command = [sys.executable, "run_exp.py", "--config", CONFIG, *options]
+    return subprocess.run(command, cwd=project_root(), capture_output=True, text=True, check=False)
+
+
+def test_the_main_job_trains_on_what_was_built(built: Path, tmp_path: Path) -> None:
+    more = ["data.source=tables", f"data.path={built}/default/tables", "evaluate.policies=[graph, best_single]"]
+    quick = [
+        "data.split={train: 0.5, validation: 0.25, test: 0.25}",
+        "encoder.model=hashing:32",
+        "train.epochs=2",
+        "evaluate.bootstrap=0",
+        "output.plots=false",
+    ]
+    done = run_exp("--output", str(tmp_path), *[part for key in more + quick for part in ("--set", key)])
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / "default" / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["num_train"] + metrics["num_test"] <= 20
+    assert metrics["policies"]["graph"]["performance"] > 0
+
+
+def test_published_questions_become_tables(tmp_path: Path) -> None:
+    real("personalizedrouter")  # skips where the data are not there
+    path = str(project_root() / "configs" / "personalizedrouter.yaml")
+    small = ["--set", "build.queries_per_task=4", "--set", "data.simulated.llms=3", "--set", "tracking.progress=off"]
+    assert main(["--config", path, "--set", f"build.folder={tmp_path}", *small]) == 0
+    made = tables(tmp_path, "personalizedrouter")
+    assert len(made["queries"]) == 12
+    assert made["outcomes"]["performance"].notna().all()
+    assert made["outcomes"]["performance"].nunique() > 2
+    assert load_config(Path(path)).data.path == "data/build/personalizedrouter/tables"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kill -9 needs a POSIX system")
+def test_tables_after_faults_and_kills_equal_those_of_a_clean_run(tmp_path: Path) -> None:
+    outcome = endure(Ordeal(queries=20, llms=3, kills=2, concurrency=8, timeout_s=1.0), tmp_path)
+    assert sum(outcome.faults.values()) > 5
+    assert outcome.runs > 2
+    assert outcome.survived, outcome
