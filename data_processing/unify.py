@@ -22,7 +22,7 @@ from data_processing.hub import hub_file
 from data_processing.importers.describe import llm_table, plural
 from data_processing.raw import Question, read_questions
 from data_processing.roster import asked_llms
-from data_processing.scoring import METRICS, final_number
+from data_processing.scoring import final_number, find_metric
 from data_processing.shorten import shorten
 from data_processing.simulated.world import NOTE, world_questions, world_tasks
 from data_processing.stage import stage_main
@@ -164,7 +164,7 @@ def _tasks(build: Build) -> list[TaskQuestions]:
     for task_id, spelling in zip(build.tasks, spellings, strict=True):
         where = str(own_file) if spelling in own else SHIPPED_TASKS
         entry, source = _entry(task_id, known, where)
-        found.append(_read(task_id, entry, source, f"{where}: task {task_id!r}: source"))
+        found.append(_read(task_id, entry, source, f"{where}: task {task_id!r}: source", build.run_code))
     return found
 
 
@@ -184,13 +184,12 @@ def _entry(task_id: str, known: dict[str, TaskEntry], where: str) -> tuple[TaskE
     )
 
 
-def _read(task_id: str, entry: TaskEntry, source: SourceEntry, mapping: str) -> TaskQuestions:
+def _read(task_id: str, entry: TaskEntry, source: SourceEntry, mapping: str, run_code: bool) -> TaskQuestions:
     metric = source.metric or entry.metric
-    if metric not in METRICS:
-        raise InputError(
-            f"{mapping}.metric: expected one of {', '.join(METRICS)}, got {metric!r}"
-            f"{did_you_mean(metric, list(METRICS))}; mend it"
-        )
+    try:  # better known before answers are paid for than when they are to be scored
+        find_metric(metric, run_code=run_code)
+    except InputError as err:
+        raise InputError(f"{mapping}.metric: {err}") from err
     if source.hub is not None:
         hub = source.hub
         path = hub_file(hub.dataset, hub.revision, hub.file, hub.sha256)

@@ -118,16 +118,37 @@ class TextEncoder:
         blank = [tokenizer.pad_token_id or 0]  # an empty text still needs one token to have a mean
         return [before + head_and_tail(ids, budget) + after or blank for ids in bare]
 
+    def token_vectors(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Return for each text a (T, dim) float32 array: a vector of length 1 for each of its T tokens that are read.
+
+        The tokens that the tokenizer puts around a text are not among them; an empty text has T = 0.
+        """
+        tokens = self._tokenize(texts) if texts else []
+        before, after = _special_tokens(self._loaded[1])
+        out = [np.zeros((0, self.dim), dtype=np.float32)] * len(texts)
+        order = sorted(range(len(tokens)), key=lambda row: -len(tokens[row]))
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            hidden, _ = self._hidden([tokens[row] for row in rows])
+            vectors = torch.nn.functional.normalize(hidden, dim=2).cpu().numpy()
+            for row, vector in zip(rows, vectors, strict=True):
+                # A copy, or a view of a few tokens would keep the whole padded batch in memory.
+                out[row] = vector[len(before) : len(tokens[row]) - len(after)].copy()
+        return out
+
     def _forward(self, tokens: list[list[int]]) -> np.ndarray:
+        hidden, mask = self._hidden(tokens)
+        return torch.nn.functional.normalize(mean_pool(hidden, mask), dim=1).cpu().numpy()
+
+    def _hidden(self, tokens: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the model's last layer for padded tokens, (N, T, dim) in float32, and the (N, T) mask."""
         model, tokenizer = self._loaded
         width = max(map(len, tokens))
         padding = tokenizer.pad_token_id or 0  # any id will do, for the mask hides it
         ids = torch.tensor([row + [padding] * (width - len(row)) for row in tokens], device=model.device)
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in tokens], device=model.device)
         with torch.inference_mode():
-            hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
-            vectors = torch.nn.functional.normalize(mean_pool(hidden.float(), mask), dim=1)
-        return vectors.cpu().numpy()
+            return model(input_ids=ids, attention_mask=mask).last_hidden_state.float(), mask
 
     @functools.cached_property
     def _loaded(self) -> tuple[Any, Any]:

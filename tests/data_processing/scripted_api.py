@@ -75,13 +75,8 @@ def serving(handler: Handler) -> Iterator[Api]:
 
 
 def answer(text: str | None, usage: tuple[int, int] | None = (10, 5), **message: Any) -> web.Response:
-    body: dict[str, Any] = {
-        "id": "1",
-        "object": "chat.completion",
-        "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": text, **message}, "finish_reason": "stop"}
-        ],
-    }
+    message = {"role": "assistant", "content": text, **message}
+    body: dict[str, Any] = {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     if usage is not None:
         body["usage"] = {"prompt_tokens": usage[0], "completion_tokens": usage[1]}
     return web.json_response(body)

@@ -185,7 +185,10 @@ def test_a_source_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     path = questions(tmp_path, "x.json", ["1 + 1?"])
     where = f"{tmp_path}/mine.yaml: task 'x': source"
     message = refusal(config_of(tmp_path, [task("x", path, metric="f1_scor")]))
-    assert f"{where}.metric: expected one of" in message
+    assert f"{where}.metric: expected a known metric, got 'f1_scor' (did you mean 'f1_score'?)" in message
+    message = refusal(config_of(tmp_path, [task("x", path, metric="code")]))
+    assert f"{where}.metric: " in message
+    assert "build.run_code" in message
     assert "did you mean 'f1_score'" in message
     assert "row 1: expected a number in ground_truth" in refusal(
         config_of(tmp_path, [task("x", questions(tmp_path, "y.json", ["?"], "none"), metric="gsm8k")])
