@@ -49,9 +49,9 @@ class Tally:
     def add_stored(self, count: int) -> None:
         """Count calls that need not be asked. They leave the bar's total, so that rate and time left stay true."""
         self.stored += count
-        if self.bar.total is not None:
+        if count and self.bar.total is not None:
             self.bar.total -= count
-        self.bar.refresh()
+            self.bar.refresh()
 
     def add_failed(self, kind: ErrorKind) -> None:
         """Count a call that failed without being asked here: by another process, or as an equal one."""

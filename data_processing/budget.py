@@ -47,7 +47,8 @@ class Budget:
         if self.reserved_usd < 1e-12:  # what is left of adding and taking away
             self.reserved_usd = 0.0
         self.spent_usd += cost_usd
-        self._wake()
+        if self.max_usd is not None:
+            self._wake()
 
     def charge(self, cost_usd: float) -> bool:
         """Count an attempt that cost and brought no answer; return whether the call may be tried again."""
@@ -57,6 +58,7 @@ class Budget:
         return not self.reached
 
     def _wake(self) -> None:
+        """Let all who wait look again; those who then wait anew wait for the next change."""
         self.changed.set()
         self.changed = asyncio.Event()
 

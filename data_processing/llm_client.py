@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -60,9 +61,9 @@ class Call:
     input_price_usd_per_mtok: float
     output_price_usd_per_mtok: float
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
-        """Return what an answer is stored under: sha256 over model, messages and parameters, in hex."""
+        """What an answer is stored under: sha256 over model, messages and parameters, in hex."""
         content = [self.api_model, self.messages, dict(self.parameters)]
         text = json.dumps(content, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -189,7 +189,6 @@ def test_a_source_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     message = refusal(config_of(tmp_path, [task("x", path, metric="code")]))
     assert f"{where}.metric: " in message
     assert "build.run_code" in message
-    assert "did you mean 'f1_score'" in message
     assert "row 1: expected a number in ground_truth" in refusal(
         config_of(tmp_path, [task("x", questions(tmp_path, "y.json", ["?"], "none"), metric="gsm8k")])
     )
