@@ -24,7 +24,7 @@ from configs.schema import Config
 from data_processing.importers import LoadedData
 from data_processing.sources import load_data, make_judge
 from data_processing.splits import split_queries
-from evaluation.evaluate import Fitted, evaluate, fit_policies
+from evaluation.evaluate import Fitted, check_policies, evaluate, fit_policies
 from evaluation.report import write_report
 from evaluation.results import RepeatResult, Results
 from evaluation.studies import check_studies, gather, run_studies
@@ -32,6 +32,7 @@ from evaluation.summary import write_metrics
 from evaluation.wording import verdict
 from graph.encoder import make_encoder
 from graph.graph_policy import GraphPolicy
+from graph.query_map import trained_map
 from graph.router import Router
 from graph.routing_data import PreparedData, prepare
 
@@ -48,6 +49,8 @@ RESULT_FILES = (
     "per_user.csv",
     "per_task.csv",
     "decisions.parquet",
+    "strong_weak.csv",
+    "deferral.csv",
 )
 EPILOG = """examples:
   python run_exp.py --config configs/default.yaml
@@ -86,6 +89,7 @@ def run(config: Config, folder: Path) -> int:
     seeds = [config.seed + repeat for repeat in range(config.evaluate.repeats)]
     # All splits at once: an empty one is found before anything is trained, not after hours of finished repeats.
     splits = [split_queries(loaded.dataset.queries, config.data.split, s, loaded.test_query_ids) for s in seeds]
+    check_policies(config)
     check_studies(config, loaded.dataset)
     encoder = make_encoder(config.encoder, config.train.device)
     judge = make_judge(loaded.dataset, config.users)
@@ -94,6 +98,7 @@ def run(config: Config, folder: Path) -> int:
     repeats: list[RepeatResult] = []
     studies: list[dict[str, pd.DataFrame]] = []
     best_router: Router | None = None
+    query_map: pd.DataFrame | None = None
     beliefs = pd.DataFrame({"user_id": [], "inferred_preference": [], "taste": []})
     interrupted = False
     try:
@@ -108,6 +113,8 @@ def run(config: Config, folder: Path) -> int:
             fitted = fit_policies(prepared, config, seed, progress)
             repeats.append(evaluate(prepared, fitted, config, repeat))
             LOG.info("repeat %d of %d: %s", repeat + 1, config.evaluate.repeats, headline(repeats[-1]))
+            if repeat == 0 and config.encoder.training == "contrastive" and config.output.plots:
+                query_map = trained_map(prepared, config, seed, progress)
             if repeat == 0 and "graph" in fitted:
                 best_router = make_router(prepared, fitted["graph"], config, loaded)
                 beliefs = inferred(best_router, prepared)
@@ -122,7 +129,7 @@ def run(config: Config, folder: Path) -> int:
 
     if best_router is not None:
         best_router.save(folder / "router")
-    results = collect(loaded, config, repeats, beliefs, interrupted, gather(studies))
+    results = collect(loaded, config, repeats, beliefs, interrupted, gather(studies), query_map)
     metrics = write_report(
         results,
         folder,
@@ -186,6 +193,7 @@ def collect(
     beliefs: pd.DataFrame,
     interrupted: bool,
     studies: dict[str, pd.DataFrame],
+    query_map: pd.DataFrame | None,
 ) -> Results:
     """Return what the report needs."""
     data = loaded.dataset
@@ -203,6 +211,7 @@ def collect(
         llms=data.llms,
         repeats=repeats,
         studies=studies,
+        query_map=query_map,
     )
 
 

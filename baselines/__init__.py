@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from baselines.binary_policy import BinaryPolicy
+from baselines.contrastive import ContrastivePolicy
 from baselines.regression import FactorizationPolicy, KnnPolicy, LinearPolicy, MlpPolicy
 from baselines.simple import (
     BestSinglePerTaskPolicy,
@@ -26,5 +28,7 @@ BASELINES: dict[str, type[Policy]] = {
         MlpPolicy,
         FactorizationPolicy,
         EloPolicy,
+        ContrastivePolicy,
+        BinaryPolicy,
     )
 }

@@ -24,6 +24,8 @@ PolicyName = Literal[
     "mlp",
     "factorization",
     "elo",
+    "contrastive",
+    "binary",
 ]
 Unit = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -83,17 +85,29 @@ class Users(Section):
 
 
 class Contrastive(Section):
-    loss: Literal["pairs", "listwise"] = "pairs"
+    loss: Literal["pairs", "listwise"] = "listwise"
+    target: Literal["performance", "counted", "reward"] = "performance"
+    preference: Unit = 0.5
+    smoothing: Unit = 0.9
+    target_temperature: PositiveFloat = 0.03
+    balanced: bool = True
     steps: PositiveInt = 300
+    head_steps: Annotated[int, Field(ge=0)] = 1000
     batch_size: Annotated[int, Field(ge=2)] = 16
+    accumulate: PositiveInt = 1
     learning_rate: PositiveFloat = 5e-5
-    temperature: PositiveFloat = 1.0
+    head_learning_rate: PositiveFloat = 1e-3
+    temperature: PositiveFloat = 0.1
     positives: PositiveInt = 3
     negatives: PositiveInt = 3
     sample_weight: Annotated[float, Field(ge=0)] = 1.0
     clusters: PositiveInt = 8
+    side_dim: Annotated[int, Field(ge=0)] = 32
+    llm_start: Literal["descriptions", "random"] = "descriptions"
     evaluate_every: PositiveInt = 50
     patience: PositiveInt = 3
+    caution: Annotated[float, Field(ge=0)] = 1.0
+    tensorboard: str | None = None
 
 
 class Encoder(Section):
@@ -105,7 +119,7 @@ class Encoder(Section):
     drop_boilerplate: bool = True
     style: bool = True
     training: Literal["frozen", "contrastive"] = "frozen"
-    trainable_layers: PositiveInt = 2
+    trainable_layers: PositiveInt | Literal["all"] = 2
     contrastive: Contrastive = Contrastive()
     cache: str | None = "data/cache/embeddings"
 
@@ -212,10 +226,17 @@ class ThinLogs(Section):
 
 
 class Variant(Section):
-    """One row of the ablation table: a name and the keys it changes, each as `--set` takes it."""
+    """One row of the ablation table: a name, the keys it changes, each as `--set` takes it, and what is fitted."""
 
     name: Annotated[str, Field(min_length=1)]
-    set: Annotated[tuple[str, ...], Field(min_length=1)]
+    policy: PolicyName = "graph"
+    set: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _differs(self) -> Variant:
+        if self.policy == "graph" and not self.set:
+            raise ValueError("a variant must change something, got neither keys in 'set' nor another 'policy'")
+        return self
 
 
 class Evaluate(Section):

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from configs.schema import Config
 from data_processing import judge, responses, score, unify, users
-from data_processing.build_report import Report, StageDone
-from data_processing.plan import as_text, plan, spent_usd
+from data_processing.build_report import Report, Timed
+from data_processing.plan import as_text, plan
 from data_processing.roster import asked_llms
 from data_processing.stage import EPILOG, Run, configured, guarded, parser, start_logging, tell
 from data_processing.workspace import Workspace
@@ -52,29 +52,34 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build(config: Config, workspace: Workspace, *, dry_run: bool = False) -> None:
-    """Run all stages; `dry_run` stops after the plan. Raises `InputError` where something has to be mended first."""
+    """Run all stages; `dry_run` stops after the plan and writes nothing.
+
+    Raises `InputError` where something has to be mended first.
+    """
     llms = asked_llms(config)  # first: a missing price stops here
+    if dry_run:
+        tables, notes = unify.unified(config)
+        tell([*notes, as_text(plan(config, tables["queries"], llms, workspace.store))])
+        tell(["dry run: nothing was asked, nothing was written"])
+        return
     done = {"unify": _run("unify", config, workspace)}
     queries = workspace.read("queries", "unify")
     costs = plan(config, queries, llms, workspace.store)
     tell([as_text(costs)])
-    if dry_run:
-        return
-    before = spent_usd(workspace.store)
     for name in list(STAGES)[1:]:
-        left = _with_what_is_left(config, spent_usd(workspace.store) - before)
+        left = _with_what_is_left(config, sum(each.done.spent_usd for each in done.values()))
         done[name] = _run(name, left, workspace)
-    report = Report(config, len(queries), len(llms), costs, done, spent_usd(workspace.store) - before)
+    report = Report(config, len(queries), len(llms), costs, done)
     path = report.write(workspace)
     tell([f"${report.spent_usd:.4f} spent; tables: {workspace.tables}; report: {path}"])
 
 
-def _run(name: str, config: Config, workspace: Workspace) -> StageDone:
+def _run(name: str, config: Config, workspace: Workspace) -> Timed:
     start = time.perf_counter()
     tell([f"== {name}"])
-    notes = STAGES[name](config, workspace)
-    tell([f"  {note}" for note in notes])
-    return StageDone(notes, time.perf_counter() - start)
+    done = STAGES[name](config, workspace)
+    tell([f"  {note}" for note in done.notes])
+    return Timed(done, time.perf_counter() - start)
 
 
 def _with_what_is_left(config: Config, spent: float) -> Config:

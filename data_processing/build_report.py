@@ -10,6 +10,7 @@ from pathlib import Path
 from configs.load import dump_config
 from configs.schema import Config
 from data_processing.plan import Cost, as_text
+from data_processing.stage import Done
 from data_processing.workspace import Workspace, whole
 
 TITLE = {
@@ -22,23 +23,27 @@ TITLE = {
 
 
 @dataclasses.dataclass(frozen=True)
-class StageDone:
-    """What one stage said, and how long it took."""
+class Timed:
+    """What a stage did, and how long it took."""
 
-    notes: Sequence[str]
+    done: Done
     seconds: float
 
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """One build. `costs` is what was planned, `spent_usd` what this run really paid."""
+    """One build; `costs` is what was planned."""
 
     config: Config
     queries: int
     llms: int
     costs: Sequence[Cost]
-    stages: Mapping[str, StageDone]
-    spent_usd: float
+    stages: Mapping[str, Timed]
+
+    @property
+    def spent_usd(self) -> float:
+        """Return US dollars that this process paid; another one in the same workspace has its own account."""
+        return sum(each.done.spent_usd for each in self.stages.values())
 
     def write(self, workspace: Workspace) -> Path:
         """Write both files into the workspace; return the path of `report.md`."""
@@ -49,7 +54,9 @@ class Report:
             "llms": self.llms,
             "spent_usd": self.spent_usd,
             "planned": [dataclasses.asdict(cost) for cost in self.costs],
-            "stages": {name: dataclasses.asdict(done) for name, done in self.stages.items()},
+            "stages": {
+                name: {**dataclasses.asdict(each.done), "seconds": each.seconds} for name, each in self.stages.items()
+            },
             "config": self.config.model_dump(mode="json"),
         }
         _replace(workspace.folder / "build.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
@@ -60,8 +67,9 @@ class Report:
     def _markdown(self, workspace: Workspace) -> str:
         lines = [f"# Data construction: {self.config.name}", ""]
         lines += [f"{self.queries:,} questions to {self.llms} LLMs; ${self.spent_usd:.4f} spent in this run.", ""]
-        for name, done in self.stages.items():
-            lines += [f"## {TITLE[name]}", "", *(f"- {note}" for note in done.notes), f"- {done.seconds:.1f} s", ""]
+        for name, each in self.stages.items():
+            lines += [f"## {TITLE[name]}", "", *(f"- {note}" for note in each.done.notes)]
+            lines += [f"- {each.seconds:.1f} s", ""]
         lines += ["## Planned cost", "", "```", as_text(self.costs), "```", ""]
         lines += ["## Train on it", "", "```", "python run_exp.py --config … --set data.source=tables \\"]
         lines += [f"    --set data.path={workspace.tables}", "```", ""]

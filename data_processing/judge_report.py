@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from scipy import stats
 
 from data_processing.importers.describe import plural
 from data_processing.judgements import FAILED, READ, REPAIRED, UNUSABLE
@@ -46,6 +45,8 @@ def position_bias(table: pd.DataFrame) -> dict[str, Any] | None:
     their degrees of freedom; a group that expects fewer than `FEWEST` choices per position is left out of the test.
     `mean_relative_position` is 0 where always the first is chosen, 1 where always the last, 0.5 without a bias.
     """
+    from scipy import stats  # takes longer to import than all else here
+
     chosen = table[table["position"].notna() & (table["answers"] > 1)]
     if chosen.empty:
         return None
@@ -138,6 +139,8 @@ def write_statistics(workspace: Workspace, found: dict[str, Any]) -> Path:
 
 def _share(same: pd.Series) -> dict[str, Any]:
     asked, agreed = len(same), int(same.sum())
+    from scipy import stats
+
     interval = stats.binomtest(agreed, asked).proportion_ci(0.95, method="wilson")
     return {
         "asked": asked,

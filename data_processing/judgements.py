@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import InputError
+from data_processing.characters import whole_characters
 from data_processing.workspace import Workspace, whole
 
 FILE = "judgements.parquet"
@@ -40,17 +41,12 @@ COLUMNS: dict[str, str] = {
 def judgement_table(rows: list[tuple]) -> pd.DataFrame:
     """Return the table of these rows, each in the order of `COLUMNS`.
 
-    Half a character (a lone surrogate), which no file of text can hold, becomes U+FFFD.
+    Half a character becomes U+FFFD.
     """
     table = pd.DataFrame(rows, columns=list(COLUMNS), dtype="object")
     for name in ("reply", "again_reply"):
         table[name] = [whole_characters(text) for text in table[name]]
     return table.astype(COLUMNS)
-
-
-def whole_characters(text: str) -> str:
-    """Return `text` with every lone surrogate replaced by U+FFFD; two that belong together become their character."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def write_judgements(workspace: Workspace, table: pd.DataFrame) -> Path:

@@ -60,7 +60,7 @@ def choices_of(row: Row, field: str | Sequence[str]) -> Choices:
     if isinstance(value, str):
         try:
             value = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise FieldError(f"expected a list of choices in field {field!r}, got the text {value[:40]!r}") from None
     if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
         value = {key: [item.get(key) for item in value] for key in ("label", "text")}

@@ -17,6 +17,7 @@ import openai
 
 from configs.errors import InputError
 from configs.schema import Endpoint
+from data_processing.characters import whole_characters
 from data_processing.cost import count_tokens
 from data_processing.limits import RateLimits
 from data_processing.llm_client import Call, CallError, Completion
@@ -188,15 +189,11 @@ def _lane(endpoint: Endpoint, secret: str | None) -> Lane:
 def _body(call: Call) -> bytes:
     """Return the JSON of a request, in ASCII.
 
-    A lone surrogate (from a damaged file) becomes U+FFFD: as an escape it is no valid text to most servers, and the
-    SDK's own encoder fails on it.
+    Half a character becomes U+FFFD: as an escape it is no valid text to most servers, and the SDK's own encoder fails
+    on it.
     """
-    messages = [{"role": role, "content": _clean(content)} for role, content in call.messages]
+    messages = [{"role": role, "content": whole_characters(content)} for role, content in call.messages]
     return json.dumps({"model": call.api_model, "messages": messages, **call.parameters}).encode()
-
-
-def _clean(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 async def _attempt(lane: Lane, call: Call, body: bytes) -> Completion:

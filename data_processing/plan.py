@@ -13,9 +13,8 @@ import pandas as pd
 from configs.schema import Config
 from data_processing.cache import ResponseStore
 from data_processing.cost import count_tokens
-from data_processing.judge import expected
-from data_processing.personas import make_personas
-from data_processing.responses import answer_call
+from data_processing.judge_cost import judge_cost
+from data_processing.responses import answer_call, usual_tokens
 from data_processing.roster import AskedLLM, judge_llm
 
 CHUNK = 10_000  # calls whose keys are held at once
@@ -26,7 +25,8 @@ class Cost:
     """What one LLM's part in a stage will cost.
 
     `stored` of the `calls` are answered already and cost nothing. Tokens and US dollars are of the others: what is to
-    be expected, and the most it can be, None where answers have no greatest length.
+    be expected, and the most it can be, None where answers have no greatest length. Prompts are counted with the
+    tokenizer of all-MiniLM-L6-v2: what an API bills differs. (A budget takes each byte for a token instead.)
     """
 
     stage: str
@@ -46,15 +46,9 @@ def plan(config: Config, queries: pd.DataFrame, llms: Sequence[AskedLLM], store_
     tokens = count_tokens(texts)
     with _opened(store_file) as store:
         costs = [_answers(config, texts, tokens, llm, store) for llm in llms]
-    if config.users.strategy == "llm_as_judge" and config.build.judge.by == "llm":
-        costs.append(_judgements(config, queries, llms))
+        if config.users.strategy == "llm_as_judge" and config.build.judge.by == "llm":
+            costs.append(_judgements(config, queries, llms, store))
     return costs
-
-
-def spent_usd(store_file: Path) -> float:
-    """Return US dollars of all answers in the store, 0 where there is none."""
-    with _opened(store_file) as store:
-        return 0.0 if store is None else store.spent_usd()
 
 
 def as_text(costs: Sequence[Cost]) -> str:
@@ -108,28 +102,20 @@ def _answers(
         known = store.known(keys) if store else set()
         open_rows[start : start + CHUNK] = [key not in known for key in keys]
     count = int(open_rows.sum())
-    # Without a greatest length an answer is taken to be as long as the main job takes one that it does not see.
-    usual = float(config.data.output_tokens)
-    likely = usual if answers.max_tokens is None else min(usual, answers.max_tokens)
     inputs = float(tokens[open_rows].sum()) + system * count
-    return _cost("answers", llm, (len(texts), len(texts) - count), inputs, likely * count, answers.max_tokens, count)
-
-
-def _judgements(config: Config, queries: pd.DataFrame, llms: Sequence[AskedLLM]) -> Cost:
-    calls, inputs, outputs = expected(config, queries, llms, make_personas(config.users))
-    return _cost("judgements", judge_llm(config), (calls, 0), inputs, outputs, config.build.judge.max_tokens, calls)
-
-
-def _cost(
-    stage: str,
-    llm: AskedLLM,
-    calls: tuple[int, int],
-    inputs: float,
-    outputs: float,
-    most_tokens: int | None,
-    count: int,
-) -> Cost:
+    most = None if answers.max_tokens is None else float(answers.max_tokens * count)
     call = llm.call((), {})
-    most = None if most_tokens is None else float(most_tokens * count)
+    usd = call.cost_of(inputs, usual_tokens(config) * count)
     most_usd = None if most is None and llm.output_price_usd_per_mtok else call.cost_of(inputs, most or 0.0)
-    return Cost(stage, llm.llm_id, *calls, inputs, outputs, most, call.cost_of(inputs, outputs), most_usd)
+    return Cost(
+        "answers", llm.llm_id, len(texts), len(texts) - count, inputs, usual_tokens(config) * count, most, usd, most_usd
+    )
+
+
+def _judgements(config: Config, queries: pd.DataFrame, llms: Sequence[AskedLLM], store: ResponseStore | None) -> Cost:
+    judge, found = judge_llm(config), judge_cost(config, queries, llms, store)
+    call = judge.call((), {})
+    usd = call.cost_of(found.input_tokens, found.output_tokens)
+    most_usd = call.cost_of(found.most_input_tokens, found.most_output_tokens)
+    tokens = (found.input_tokens, found.output_tokens, found.most_output_tokens)
+    return Cost("judgements", judge.llm_id, found.calls, found.stored, *tokens, usd, most_usd)

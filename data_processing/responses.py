@@ -13,12 +13,12 @@ from data_processing.importers.describe import plural
 from data_processing.llm_client import Call
 from data_processing.roster import AskedLLM, asked_llms
 from data_processing.simulated.server import endpoints_up
-from data_processing.stage import stage_main
+from data_processing.stage import Done, stage_main
 from data_processing.workspace import Workspace
 
 
-def run(config: Config, workspace: Workspace) -> list[str]:
-    """Ask what the store does not have; return notes. Raises `InputError` before the first call where prices lack."""
+def run(config: Config, workspace: Workspace) -> Done:
+    """Ask what the store does not have. Raises `InputError` before the first call where prices lack."""
     queries, llms = workspace.read("queries", "unify"), asked_llms(config)
     with ResponseStore(workspace.store) as store, endpoints_up(config, workspace) as live:
         asked = ask_all(
@@ -30,7 +30,7 @@ def run(config: Config, workspace: Workspace) -> list[str]:
             label="answers",
             progress=config.tracking.progress,
         )
-    return [told(asked, "answer")]
+    return Done([told(asked, "answer")], asked.spent_usd)
 
 
 def answer_calls(queries: Sequence[str], llms: Sequence[AskedLLM], answers: Answers) -> Iterator[Call]:
@@ -49,6 +49,12 @@ def answer_call(llm: AskedLLM, query: str, answers: Answers) -> Call:
         "max_tokens": answers.max_tokens,
     }
     return llm.call((*system, ("user", query)), {name: value for name, value in sent.items() if value is not None})
+
+
+def usual_tokens(config: Config) -> float:
+    """Return the length that an answer is taken to have before it is there: that of the main job, within the limit."""
+    usual, longest = float(config.data.output_tokens), config.build.answers.max_tokens
+    return usual if longest is None else min(usual, longest)
 
 
 def told(asked: Asked, what: str) -> str:

@@ -20,6 +20,14 @@ SIMULATED_JUDGE = LlmEntry(
     input_price_usd_per_mtok=0.1,
     output_price_usd_per_mtok=0.4,
 )
+SIMULATED_LABELLER = LlmEntry(
+    llm_id="simulated-labeller",
+    description="A simulated LLM that reads labelled prompts and labels another one as the most similar ones are.",
+    family="simulated",
+    api_model="simulated/labeller",
+    input_price_usd_per_mtok=0.1,
+    output_price_usd_per_mtok=0.4,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +66,10 @@ def asked_llms(config: Config) -> list[AskedLLM]:
     """
     if not config.build.llms:
         world = config.data.simulated
-        llms = [_simulated(_profile_entry(profile), config.build) for profile in profiles(world.llms, world.seed)]
+        llms = [
+            _simulated(_profile_entry(profile), config.build, "build.llms")
+            for profile in profiles(world.llms, world.seed)
+        ]
     else:
         llms = [_asked(llm_id, "build.llms", config) for llm_id in config.build.llms]
     models: dict[str, str] = {}
@@ -75,8 +86,15 @@ def asked_llms(config: Config) -> list[AskedLLM]:
 def judge_llm(config: Config) -> AskedLLM:
     """Return the LLM that judges: `build.judge.llm`, or the simulated judge. Raises `InputError` as `asked_llms`."""
     if config.build.judge.llm is None:
-        return _simulated(SIMULATED_JUDGE, config.build)
+        return _simulated(SIMULATED_JUDGE, config.build, "build.judge.llm")
     return _asked(config.build.judge.llm, "build.judge.llm", config)
+
+
+def labelling_llm(config: Config, llm_id: str | None) -> AskedLLM:
+    """Return the LLM that labels prompts, None: the simulated labeller. Raises `InputError` as `asked_llms`."""
+    if llm_id is None:
+        return _simulated(SIMULATED_LABELLER, config.build, "--llm")
+    return _asked(llm_id, "--llm", config)
 
 
 def _profile_entry(profile: object) -> LlmEntry:
@@ -85,13 +103,12 @@ def _profile_entry(profile: object) -> LlmEntry:
     return LlmEntry(**values, api_model=f"simulated/{values['llm_id']}")
 
 
-def _simulated(entry: LlmEntry, build: Build) -> AskedLLM:
+def _simulated(entry: LlmEntry, build: Build, key: str) -> AskedLLM:
     endpoint = next((endpoint for endpoint in build.endpoints if endpoint.base_url == "simulated"), None)
     if endpoint is None:
         # An endpoint of the simulated server that somebody else runs has a usual address.
         endpoint = next((endpoint for endpoint in build.endpoints if endpoint.name == "simulated"), None)
     if endpoint is None:
-        key = "build.judge.llm" if entry is SIMULATED_JUDGE else "build.llms"
         raise InputError(
             f"{key}: expected the LLMs to ask, got none, which means simulated ones, but no entry of build.endpoints "
             f"is named simulated; name your LLMs in {key}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import re
 import string
 import sys
 from collections import Counter
@@ -20,16 +19,16 @@ import pandas as pd
 from configs.errors import InputError
 from configs.schema import Config
 from data_processing.cache import ResponseStore
+from data_processing.characters import damaged, whole_characters
 from data_processing.importers.describe import plural
 from data_processing.llm_client import Completion, ErrorKind
 from data_processing.responses import answer_call
 from data_processing.roster import asked_llms
 from data_processing.scoring import find_metric, score_all
-from data_processing.stage import stage_main
+from data_processing.stage import Done, stage_main
 from data_processing.workspace import Workspace
 
 ASK_FIRST = "run first: python -m data_processing.responses"
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _LONGEST_ERROR = 300  # characters
 
 
@@ -47,8 +46,8 @@ class Asked:
     failure: tuple[ErrorKind, str] | None
 
 
-def run(config: Config, workspace: Workspace) -> list[str]:
-    """Score what the store has and write `outcomes`; return notes.
+def run(config: Config, workspace: Workspace) -> Done:
+    """Score what the store has and write `outcomes`.
 
     Raises `InputError` where a task's metric is unknown, where it runs code without `build.run_code`, and where an LLM
     or a task has no answer at all.
@@ -65,7 +64,7 @@ def run(config: Config, workspace: Workspace) -> list[str]:
     _check_answered("task", list(metrics), [(call.task_id, call) for call in asked], ", or leave it out of build.tasks")
     outcomes = _table(asked, _performance(asked, metrics, config))
     workspace.write("outcomes", outcomes)
-    return _notes(asked, outcomes, metrics, len(queries) * len(llm_ids), spent_usd)
+    return Done(_notes(asked, outcomes, metrics, len(queries) * len(llm_ids), spent_usd))
 
 
 def _metrics(queries: pd.DataFrame, tasks: pd.DataFrame, run_code: bool) -> dict[str, str]:
@@ -147,7 +146,7 @@ def _table(asked: Sequence[Asked], performance: np.ndarray) -> pd.DataFrame:
         {
             "query_id": call.query_id,
             "llm_id": call.llm_id,
-            "response": _SURROGATE.sub("\ufffd", call.answer.text) if call.answer else "",
+            "response": whole_characters(call.answer.text) if call.answer else "",
             "performance": value,
             "cost_usd": call.cost_usd,
             "input_tokens": call.answer.input_tokens if call.answer else math.nan,
@@ -161,7 +160,7 @@ def _table(asked: Sequence[Asked], performance: np.ndarray) -> pd.DataFrame:
 
 
 def _error(kind: ErrorKind, message: str) -> str:
-    line = " ".join(_SURROGATE.sub("\ufffd", f"{kind}: {message}").split())
+    line = " ".join(whole_characters(f"{kind}: {message}").split())
     return line if len(line) <= _LONGEST_ERROR else line[: _LONGEST_ERROR - 1] + "…"
 
 
@@ -185,10 +184,10 @@ def _notes(
     estimated = sum(answer.estimated for answer in answers)
     if estimated:
         notes.append(f"token counts of {plural(estimated, 'answer')} are estimates: the API gave none")
-    damaged = sum(_SURROGATE.search(answer.text) is not None for answer in answers)
-    if damaged:
+    halves = sum(damaged(answer.text) for answer in answers)
+    if halves:
         notes.append(
-            f"{plural(damaged, 'answer')} with half a character (a lone surrogate), U+FFFD in table outcomes; the "
+            f"{plural(halves, 'answer')} with half a character (a lone surrogate), U+FFFD in table outcomes; the "
             "store keeps the exact text"
         )
     return notes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -14,7 +15,6 @@ from configs.schema import Config
 from data_processing.workspace import Workspace
 
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
-Run = Callable[[Config, Workspace], list[str]]
 EPILOG = """Everything lies in <build.folder>/<name>/. A stage may be run again at any time: what an LLM has answered is
 kept in responses.sqlite there and never asked, nor paid, a second time. Ctrl-C keeps what came back.
 
@@ -23,10 +23,24 @@ interrupted, with what came back kept.
 """
 
 
+@dataclasses.dataclass(frozen=True)
+class Done:
+    """What a stage has to say, a line each, and what it spent in this process, in US dollars."""
+
+    notes: Sequence[str]
+    spent_usd: float = 0.0
+
+
+Run = Callable[[Config, Workspace], Done]
+
+
 def parser(description: str, epilog: str = EPILOG) -> argparse.ArgumentParser:
     """Return the options that all stages take."""
     out = argparse.ArgumentParser(
-        description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python -m data_processing.{Path(sys.argv[0]).stem}",  # a file's name alone starts nothing
+        description=description,
+        epilog=epilog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     out.add_argument(
         "--config", "--config_file", dest="config", required=True, type=Path, metavar="FILE",
@@ -55,7 +69,7 @@ def stage_main(run: Run, description: str, argv: Sequence[str] | None = None) ->
     def work() -> None:
         config = configured(options)
         start_logging(config)
-        tell(run(config, Workspace.of(config)))
+        tell(run(config, Workspace.of(config)).notes)
 
     return guarded(work)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from configs.catalogue import SourceEntry, TaskEntry, read_tasks, shipped_tasks,
 from configs.errors import InputError, did_you_mean
 from configs.load import expand_variables
 from configs.schema import Build, Config
+from data_processing.characters import whole_characters
 from data_processing.hub import hub_file
 from data_processing.importers.describe import llm_table, plural
 from data_processing.raw import Question, read_questions
@@ -25,12 +25,11 @@ from data_processing.roster import asked_llms
 from data_processing.scoring import final_number, find_metric
 from data_processing.shorten import shorten
 from data_processing.simulated.world import NOTE, world_questions, world_tasks
-from data_processing.stage import stage_main
+from data_processing.stage import Done, stage_main
 from data_processing.tables import query_id
 from data_processing.workspace import Workspace
 
 SHIPPED_TASKS = "configs/tasks.yaml"
-_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +43,16 @@ class TaskQuestions:
     origin: str
 
 
-def run(config: Config, workspace: Workspace) -> list[str]:
-    """Write tables `tasks`, `queries` and `llms`, and return notes on what was left out or changed.
+def run(config: Config, workspace: Workspace) -> Done:
+    """Write the tables that `unified` returns."""
+    tables, notes = unified(config)
+    for name, table in tables.items():
+        workspace.write(name, table)
+    return Done(notes)
+
+
+def unified(config: Config) -> tuple[dict[str, pd.DataFrame], list[str]]:
+    """Return the tables `tasks`, `queries` and `llms`, and notes on what was left out or changed.
 
     Raises `InputError` where a task is not known or has no source, where its file does not fit, or as `asked_llms`.
     """
@@ -70,10 +77,8 @@ def run(config: Config, workspace: Workspace) -> list[str]:
             for question in chosen
         ]
     fields = ("task_id", "description", "metric")
-    workspace.write("tasks", pd.DataFrame([{name: getattr(task, name) for name in fields} for task in tasks]))
-    workspace.write("queries", pd.DataFrame(rows))
-    workspace.write("llms", llms)
-    return notes
+    described = pd.DataFrame([{name: getattr(task, name) for name in fields} for task in tasks])
+    return {"tasks": described, "queries": pd.DataFrame(rows), "llms": llms}, notes
 
 
 def chosen_questions(task: TaskQuestions, build: Build, seed: int) -> tuple[list[Question], list[str]]:
@@ -125,9 +130,9 @@ def _storable(questions: Sequence[Question]) -> tuple[list[Question], int]:
     for question in questions:
         clean = dataclasses.replace(
             question,
-            query=_SURROGATE.sub("\ufffd", question.query),
-            ground_truth=_SURROGATE.sub("\ufffd", question.ground_truth),
-            choices=_SURROGATE.sub("\ufffd", question.choices),
+            query=whole_characters(question.query),
+            ground_truth=whole_characters(question.ground_truth),
+            choices=whole_characters(question.choices),
         )
         damaged += clean != question
         out.append(clean)

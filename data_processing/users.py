@@ -15,7 +15,7 @@ from configs.schema import Config, Users
 from data_processing.importers.describe import plural
 from data_processing.judgements import FILE, chosen, read_judgements
 from data_processing.personas import make_personas, persona_users
-from data_processing.stage import stage_main
+from data_processing.stage import Done, stage_main
 from data_processing.tables import conform, empty
 from data_processing.workspace import Workspace
 
@@ -94,8 +94,8 @@ def thinned_interactions(interactions: pd.DataFrame, config: Users, share: float
     return order
 
 
-def run(config: Config, workspace: Workspace) -> list[str]:
-    """Write the tables `users` and `interactions` of a build; return notes.
+def run(config: Config, workspace: Workspace) -> Done:
+    """Write the tables `users` and `interactions` of a build.
 
     Users with preferences have no interactions: what they choose follows from rewards, and the main job derives it.
     Raises `InputError` where the judgements are not there, hold no choice, or do not fit the personas or the answers.
@@ -109,7 +109,7 @@ def run(config: Config, workspace: Workspace) -> list[str]:
         told = f"{plural(len(interactions), 'choice')} of {interactions['user_id'].nunique():,} of them"
     workspace.write("users", users)
     workspace.write("interactions", interactions)
-    return [f"{plural(len(users), 'user')}; {told}"]
+    return Done([f"{plural(len(users), 'user')}; {told}"])
 
 
 def _check_chosen(interactions: pd.DataFrame, users: pd.DataFrame, workspace: Workspace) -> None:

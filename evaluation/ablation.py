@@ -1,4 +1,4 @@
-"""What each part is worth: the graph router without it, against the full model, on the same test rows."""
+"""What each part is worth: the graph router without it, or another router, against the full model on the same rows."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from baselines.contrastive import ContrastivePolicy
+from baselines.oracle import OraclePolicy
 from configs.errors import InputError
 from configs.load import with_overrides
 from configs.schema import Config, Variant
-from evaluation.study import Setting, fit_graph, judged_by, row, score, table
+from evaluation.study import Setting, fit, judged_by, row, score, table
+from graph.contrastive_model import need_transformer
 
 LOG = logging.getLogger(__name__)
 
@@ -37,8 +40,8 @@ def ablation(setting: Setting) -> pd.DataFrame:
     rows = [row(setting, FULL, full, reference=full.value)]
     for variant in setting.config.evaluate.ablations:
         config = varied(setting.config, variant)
-        prepared = setting.prepare_with(config)
-        got = score(fit_graph(setting, prepared, config), judged_by(setting.prepared, prepared))
+        prepared = setting.prepare_with(config) if variant.set else setting.prepared
+        got = score(fit(variant.policy, setting, prepared, config), judged_by(setting.prepared, prepared))
         LOG.info("ablation: %s %.4f, the full model %.4f", variant.name, got.value, full.value)
         rows.append(row(setting, variant.name, got, reference=full.value))
     return table(rows)
@@ -48,7 +51,13 @@ def check_ablations(config: Config) -> None:
     """Raise `InputError` for a variant that is wrong, changes what has no effect, or has the name of another."""
     names = [FULL]
     for variant in config.evaluate.ablations:
-        varied(config, variant)
+        changed = varied(config, variant)
+        if variant.policy == OraclePolicy.name:
+            raise InputError(
+                f"evaluate.ablations, {variant.name!r}: expected a policy that is fitted, got 'oracle'; choose another"
+            )
+        if variant.policy == ContrastivePolicy.name:
+            need_transformer(changed.encoder)
         if variant.name in names:
             raise InputError(
                 f"evaluate.ablations: expected different names, none of them {FULL!r}, got {variant.name!r} again; "

@@ -7,6 +7,7 @@ from typing import Any
 
 from evaluation.report_tables import Table, build_tables
 from evaluation.results import FLOOR, GRAPH, ORACLE, Results
+from evaluation.strong_weak_report import TRADE_OFF_CAPTIONS, trade_off_tables
 from evaluation.study_report import STUDY_CAPTIONS, study_tables
 from evaluation.wording import by_reward, judged_sentence, number, per_thousand, percent, rival_sentence, verdict
 
@@ -61,6 +62,12 @@ CAPTIONS = {
         "the diagonal it was right as often as it said. The further the points spread along the diagonal, the better "
         "it tells sure cases from open ones.",
     ),
+    "query_map": (
+        "The train queries as the trained encoder sees them",
+        "Each dot is a train query (of the first repeat; at most 2,000, drawn at random), and close ones are alike to "
+        "the encoder; how far apart distant groups lie means nothing. Left: the clusters that training keeps together, "
+        "found on the frozen encoder. Right: the same points by task.",
+    ),
 }
 
 
@@ -78,8 +85,8 @@ def build_content(results: Results, metrics: dict[str, Any]) -> Content:
         verdict=verdict(metrics),
         rival=" ".join(filter(None, (rival_sentence(metrics), judged_sentence(metrics)))),
         tiles=_tiles(results, metrics),
-        tables=(*build_tables(results, metrics), *study_tables(results)),
-        captions=CAPTIONS | STUDY_CAPTIONS,
+        tables=(*build_tables(results, metrics), *trade_off_tables(results, metrics), *study_tables(results)),
+        captions=CAPTIONS | TRADE_OFF_CAPTIONS | STUDY_CAPTIONS,
         notes=results.notes,
         config=results.config_yaml,
     )

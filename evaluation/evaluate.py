@@ -8,19 +8,26 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import torch
 
 from baselines import BASELINES
+from baselines.contrastive import ContrastivePolicy
 from baselines.oracle import OraclePolicy
 from configs.errors import InputError
 from configs.schema import Config
+from evaluation.deferral import POINT_COLUMNS, deferral_points
+from evaluation.expected import expect
 from evaluation.results import HISTORY_COLUMNS, RepeatResult, concat_decisions
+from evaluation.strong_weak import pair_scores
 from graph.choices import hits, places
+from graph.contrastive_model import learned_of, need_transformer
 from graph.device import limited_threads
 from graph.graph_policy import GraphPolicy
 from graph.metrics import TOLERANCE, is_best
 from graph.policy import OutcomePolicy, Policy, utility
 from graph.records import RoutingData
 from graph.routing_data import PreparedData
+from graph.tuned_encoder import Learned
 
 TOP = 3  # of how many LLMs, best first, one must be right for `best_in_top3`
 
@@ -33,22 +40,38 @@ class Fitted:
     fit_seconds: float
 
 
-def make_policy(name: str, config: Config, seed: int, progress: bool) -> Policy:
-    """Return the unfitted policy of that name; the oracle is made by `evaluate`."""
+def make_policy(name: str, config: Config, seed: int, progress: bool, learned: Learned | None = None) -> Policy:
+    """Return the unfitted policy of that name; the oracle is made by `evaluate`.
+
+    `learned`: what was trained with the encoder of the features, where that is a contrastively trained one.
+    """
     if name == GraphPolicy.name:
         return GraphPolicy(config.graph, config.train, seed, progress)
+    if name == ContrastivePolicy.name:
+        return ContrastivePolicy(seed, config.encoder, learned, config.train.device, progress)
     return BASELINES[name](seed)
+
+
+def check_policies(config: Config) -> None:
+    """Raise `InputError` for a policy that the configured encoder cannot serve, before anything is trained."""
+    wanted = config.evaluate
+    thin = wanted.thin_logs.observed_llms_per_query or wanted.thin_logs.interactions_per_user
+    if ContrastivePolicy.name in (*wanted.policies, *(wanted.thin_logs.policies if thin else ())):
+        need_transformer(config.encoder)
 
 
 def fit_policies(prepared: PreparedData, config: Config, seed: int, progress: bool = False) -> dict[str, Fitted]:
     """Fit every policy of the configuration but the oracle on train and validation; it never sees `prepared.test`."""
     fitted: dict[str, Fitted] = {}
+    learned = learned_of(prepared.features.encoder) if config.encoder.training == "contrastive" else None
     for name in config.evaluate.policies:
         if name == OraclePolicy.name:
             continue
         start = time.perf_counter()
-        with limited_threads(config.train.threads):
-            policy = make_policy(name, config, seed, progress).fit(prepared.train, prepared.validation)
+        # What trains an encoder of its own takes all cores for it, as the encoder does everywhere.
+        threads = torch.get_num_threads() if name == ContrastivePolicy.name else config.train.threads
+        with limited_threads(threads):
+            policy = make_policy(name, config, seed, progress, learned).fit(prepared.train, prepared.validation)
         fitted[name] = Fitted(policy, time.perf_counter() - start)
     return fitted
 
@@ -97,7 +120,18 @@ def evaluate(prepared: PreparedData, fitted: dict[str, Fitted], config: Config, 
         num_test=len(rows),
         chosen_epoch=training.chosen_epoch if training else None,
         judge_ceiling=ceiling,
+        **trade_offs(prepared, policies, config, repeat),
     )
+
+
+def trade_offs(
+    prepared: PreparedData, policies: dict[str, Policy], config: Config, repeat: int
+) -> dict[str, pd.DataFrame]:
+    """Return `pair` and `deferral` of a `RepeatResult`; without costs there is nothing to trade."""
+    answered = expect(prepared, policies, config)
+    costly = bool(answered.cost_usd.any())
+    deferral = deferral_points(answered, repeat) if costly else pd.DataFrame(columns=POINT_COLUMNS)
+    return {"pair": pair_scores(answered, repeat), "deferral": deferral}
 
 
 def test_truth(prepared: PreparedData) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from evaluation.results import FLOOR, GRAPH, LABELS, ORACLE, Results, all_decisions, chosen_epoch, mean_singles
+from evaluation.strong_weak_plots import deferral, strong_weak
 from evaluation.study_plots import STUDY_PLOTS
 from evaluation.style import (
     GREY,
@@ -21,6 +22,7 @@ from evaluation.style import (
     LLM_COLOURS,
     REST_COLOUR,
     Label,
+    cost_axis,
     message_figure,
     new_figure,
     place_labels,
@@ -30,8 +32,8 @@ from evaluation.style import (
 )
 from evaluation.summary import best_rival, llm_shares, policy_means, user_table
 from graph.metrics import calibration, non_decreasing_hull
+from graph.query_map import draw_query_map
 
-LOG_SPAN = 30  # costs further apart than this are drawn on a logarithmic axis
 CROWD = 15  # with more LLMs than this, those off the hull are named only where there is room beside them
 FEW = 0.005  # share of the choices below which a bin says little
 MAX_GROUPS = 20  # users or bins of users in one figure
@@ -45,7 +47,7 @@ def plane(results: Results) -> Figure:
     policies, singles = policies.assign(x=policies["cost_usd"] * 1000), singles.assign(x=singles["cost_usd"] * 1000)
     figure, (ax,) = new_figure(10, 6)
     hull = singles.iloc[non_decreasing_hull(singles["x"], singles["performance"])]
-    _cost_axis(ax, results, pd.concat([policies["x"], singles["x"]]))
+    cost_axis(ax, pd.concat([policies["x"], singles["x"]]).to_numpy(), cost_unit(results))
     line = _draw_hull(ax, hull)
     ax.scatter(singles["x"], singles["performance"], s=26, color="#9a9a9a", zorder=3, label="one LLM for everything")
     for name, row in policies.sort_values("performance", ascending=False).iterrows():
@@ -62,16 +64,10 @@ def plane(results: Results) -> Figure:
     return figure
 
 
-def _cost_axis(ax: Axes, results: Results, costs: pd.Series) -> None:
+def cost_unit(results: Results) -> str:
+    """Return what costs are in, for an axis."""
     unit = "US dollars" if results.in_dollars else "the data set's relative unit"
-    note = ", computed from prices and tokens" if results.cost_kind == "computed" else ""
-    ax.set_xlabel(f"mean cost of 1,000 queries ({unit}{note})", color=INK)
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    if costs.min() > 0 and costs.max() > LOG_SPAN * costs.min():
-        ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+    return f"{unit}, computed from prices and tokens" if results.cost_kind == "computed" else unit
 
 
 def _draw_hull(ax: Axes, hull: pd.DataFrame) -> np.ndarray:
@@ -275,10 +271,16 @@ PLOTS: dict[str, Callable[[Results], Figure]] = {
 
 
 def save_plots(results: Results, folder: Path, dpi: int) -> dict[str, Path]:
-    """Write `<name>.png` into `folder` for each of `PLOTS` and each study of the results; return name -> path."""
+    """Write `<name>.png` into `folder` for each of `PLOTS`, study, trade-off and map there is; return name -> path."""
     folder.mkdir(parents=True, exist_ok=True)
     figures = [(name, draw(results)) for name, draw in PLOTS.items()]
     figures += [(name, draw(results.studies[name])) for name, draw in STUDY_PLOTS.items() if name in results.studies]
+    if len(results.pair):
+        figures.append(("strong_weak", strong_weak(results.pair)))
+    if len(results.deferral):
+        figures.append(("deferral", deferral(results.deferral, cost_unit(results))))
+    if results.query_map is not None:
+        figures.append(("query_map", draw_query_map(results.query_map)))
     paths = {}
     for name, figure in figures:
         paths[name] = folder / f"{name}.png"

@@ -66,6 +66,8 @@ class RepeatResult:
     `timings`: policy, fit_seconds, route_ms_per_query. `history`: the graph's training, columns `HISTORY_COLUMNS`,
     without rows where there was none. `chosen_epoch`: the epoch kept; None: the best by validation. `judge_ceiling`:
     the accuracy of always naming the answer that a persona is likeliest to pick, having read all; NaN where unknown.
+    `pair` is what policies expect of two LLMs (`strong_weak.pair_scores`), `deferral` what they reach as costs weigh
+    more or less (`deferral.deferral_points`); both empty where there is no such thing.
     """
 
     repeat: int
@@ -78,6 +80,8 @@ class RepeatResult:
     num_test: int
     chosen_epoch: int | None = None
     judge_ceiling: float = float("nan")
+    pair: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
+    deferral: pd.DataFrame = dataclasses.field(default_factory=pd.DataFrame)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +94,7 @@ class Results:
     `studies`: name -> what was fitted again or added afterwards, columns `STUDY_COLUMNS`, one row per (panel, series,
     x, repeat): `x` is NaN without an axis and infinite for "all"; `reward` and `accuracy` are means over test rows;
     `reference` is the reward (accuracy where users have none) of what it is compared with, NaN without.
+    `query_map`: the train queries on a map (graph/query_map.py), where the encoder was trained; else None.
     """
 
     dataset: str
@@ -101,6 +106,7 @@ class Results:
     llms: pd.DataFrame
     repeats: list[RepeatResult]
     studies: dict[str, pd.DataFrame] = dataclasses.field(default_factory=dict)
+    query_map: pd.DataFrame | None = None
 
     @functools.cached_property
     def decisions(self) -> pd.DataFrame:
@@ -109,6 +115,16 @@ class Results:
         number = [np.full(len(repeat.decisions), repeat.repeat) for repeat in self.repeats]
         table.insert(0, "repeat", np.concatenate(number))
         return table
+
+    @functools.cached_property
+    def pair(self) -> pd.DataFrame:
+        """What policies expect of two LLMs, of all repeats; empty unless there are exactly two."""
+        return pd.concat([repeat.pair for repeat in self.repeats], ignore_index=True)
+
+    @functools.cached_property
+    def deferral(self) -> pd.DataFrame:
+        """What policies reach as costs weigh more or less, of all repeats; empty where nothing costs anything."""
+        return pd.concat([repeat.deferral for repeat in self.repeats], ignore_index=True)
 
     @property
     def judged(self) -> bool:

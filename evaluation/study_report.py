@@ -99,8 +99,8 @@ def _ablation(table: pd.DataFrame) -> Table:
         rows.append((row["series"], _spread(row), difference, percent(row["ratio"], 1), *accuracy))
         marks.append("graph" if full else "")
     about = (
-        "The graph router changed in one way at a time and fitted again. The difference is taken repeat by repeat on "
-        "the same test queries; ± is its standard deviation over repeats (with two or more)."
+        "The graph router changed in one way at a time, or the router that a row names, fitted again. The difference "
+        "is taken repeat by repeat on the same test queries; ± is its standard deviation over repeats (two or more)."
     )
     last = ("Accuracy",) if rewarded else ()
     columns = ("Variant", _measure(table), "Minus the full model", "Of the full model", *last)

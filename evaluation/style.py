@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
 INK, GREY = "#222222", "#6f6f6f"
+LOG_SPAN = 30  # costs further apart than this are drawn on a logarithmic axis
 
 # Okabe and Ito's palette, safe for colour-blind readers. Eight hues do not reach for all policies, so floors are
 # greys and browns, and the marker tells apart what a hue alone would not.
@@ -53,6 +55,18 @@ def short_names(ids: Sequence[str], limit: int = 26) -> dict[str, str]:
         short[name] = tail if len(tail) <= limit else f"{tail[: limit // 2]}…{tail[-(limit - limit // 2 - 1) :]}"
     shown = pd.Series(short).value_counts() if short else pd.Series(dtype=int)
     return {name: tail if shown[tail] == 1 else name for name, tail in short.items()}
+
+
+def cost_axis(ax: Axes, costs: np.ndarray, unit: str) -> bool:
+    """Set up the axis of costs of 1,000 queries in `unit`; return whether it is logarithmic, for they lie far apart."""
+    ax.set_xlabel(f"mean cost of 1,000 queries ({unit})", color=INK)
+    far = bool(costs.min() > 0 and costs.max() > LOG_SPAN * costs.min())
+    if far:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    return far
 
 
 def new_figure(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evaluation.deferral import deferral_summary
 from evaluation.results import (
     FLOOR,
     FLOORS,
@@ -21,12 +22,23 @@ from evaluation.results import (
     mean_singles,
     validate,
 )
+from evaluation.strong_weak import pair_curves, pair_summary
 from evaluation.study_numbers import study_rows
 from graph.metrics import calibration, cluster_bootstrap, headroom, mean_of_strata, oracle_ratio
 
 SCHEMA = 1
 # For personas all policies but these, the graph's and the user's own favourite give every user the same.
-NOT_PERSONAL = ("cheapest", "best_single", "best_single_per_task", "knn", "linear", "mlp", "factorization", "elo")
+NOT_PERSONAL = (
+    "cheapest",
+    "best_single",
+    "best_single_per_task",
+    "knn",
+    "linear",
+    "mlp",
+    "factorization",
+    "elo",
+    "contrastive",
+)
 
 
 def summarise(results: Results, resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
@@ -68,6 +80,10 @@ def summarise(results: Results, resamples: int = 1000, seed: int = 0) -> dict[st
     }
     if results.studies:
         metrics["studies"] = {name: study_rows(table) for name, table in results.studies.items()}
+    if len(results.pair):
+        metrics["strong_weak"] = pair_summary(results.pair, resamples, seed).to_dict("records")
+    if len(results.deferral):
+        metrics["deferral"] = deferral_summary(results.deferral).to_dict("records")
     return plain(metrics)
 
 
@@ -273,7 +289,8 @@ def plain(value: Any) -> Any:
 
 
 def write_summary(results: Results, metrics: dict[str, Any], folder: Path) -> None:
-    """Write policies.csv, per_user.csv, per_task.csv, decisions.parquet and studies/<name>.csv into `folder`."""
+    """Write policies.csv, per_user.csv, per_task.csv, decisions.parquet, and where there are any studies/<name>.csv,
+    strong_weak.csv and deferral.csv (curves, point by point) into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     policy_table(metrics).to_csv(folder / "policies.csv", index=False)
     user_table(results).to_csv(folder / "per_user.csv", index=False)
@@ -282,6 +299,10 @@ def write_summary(results: Results, metrics: dict[str, Any], folder: Path) -> No
     for name, table in results.studies.items():
         (folder / "studies").mkdir(exist_ok=True)
         table.to_csv(folder / "studies" / f"{name}.csv", index=False)
+    if len(results.pair):
+        pair_curves(results.pair).to_csv(folder / "strong_weak.csv", index=False)
+    if len(results.deferral):
+        results.deferral.to_csv(folder / "deferral.csv", index=False)
 
 
 def write_metrics(metrics: dict[str, Any], path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,10 +16,12 @@ from data_processing.scaling import CostScaler
 from data_processing.splits import SPLITS
 from data_processing.tables import Dataset, llm_text
 from data_processing.users import simulate_interactions, thinned_interactions
-from graph.contrastive import Scored, train_encoder
 from graph.embedding_cache import QueryEncoder
+from graph.encoder_targets import targets
+from graph.encoder_training import train_encoder
 from graph.features import QueryFeatures
 from graph.records import UNKNOWN_TASK, RoutingData
+from graph.scored import Scored
 from graph.tuned_encoder import tuned_part
 
 TEXT_FEATURES = tuple(name for name in FEATURES if name != "correctness")  # that is the performance, a channel anyway
@@ -49,6 +53,7 @@ def prepare(
     seed: int,
     progress: bool = False,
     judge: RuleJudge | None = None,
+    checkpoint: Path | None = None,
 ) -> PreparedData:
     """Fit scaler and features on train queries, thin the log where asked, and let the users choose.
 
@@ -56,6 +61,7 @@ def prepare(
 
     `splits`: query_id -> split. LLMs are in the order of their ids. Thinning (`data.observed_llms_per_query`) hides
     outcomes of train and validation queries; test queries keep all of theirs, for they are only evaluated on.
+    `checkpoint`: folder of a training of the encoder that can be resumed, see `train_encoder`.
     """
     llms = dataset.llms.sort_values("llm_id", ignore_index=True)
     tasks = dataset.tasks.sort_values("task_id", ignore_index=True)
@@ -75,7 +81,10 @@ def prepare(
     features = QueryFeatures(encoder, config.encoder.drop_boilerplate, config.encoder.style)
     features.fit(list(seen_tasks[train_rows]), list(queries["query"][train_rows]))
     if config.encoder.training == "contrastive":
-        train_features(features, queries, seen_tasks, part, performance, llms, config, seed, progress)
+        metrics = dict(zip(dataset.tasks["task_id"], dataset.tasks["metric"], strict=True))
+        train_features(
+            features, queries, seen_tasks, part, performance, llms, config, seed, progress, checkpoint, cost, metrics
+        )
     batch = features.transform(query_ids, list(seen_tasks), list(queries["query"]), progress)
     users = _visible_users(dataset.users, config.users.preference_stated)
     if judge is not None:
@@ -135,24 +144,33 @@ def train_features(
     config: Config,
     seed: int,
     progress: bool,
+    checkpoint: Path | None = None,
+    cost: np.ndarray | None = None,
+    metrics: Mapping[str, str] | None = None,
 ) -> None:
     """Fine-tune the encoder of `features` on the train queries, stopping by validation; test queries are not looked at.
 
-    Shapes: rows of `queries`, `tasks`, `part` (Q,) and `performance` (Q, L) are the same; `llms` are its columns.
-    Raises `KeyboardInterrupt` where Ctrl-C cut it: half a training must not pass for one.
+    Shapes: rows of `queries`, `tasks`, `part` (Q,) and `performance`, `cost` (Q, L) are the same; `llms` are the
+    columns. `checkpoint`: see `train_encoder`. `cost` and `metrics` (what the performances of each task are, by the
+    `task_id` of `queries`) serve targets that need them. Raises `KeyboardInterrupt` where Ctrl-C cut it: half a
+    training must not pass for one.
     """
     names = np.array(sorted(set(tasks[part == "train"])), dtype=object)
+    metric = None if metrics is None else [metrics.get(task_id, "") for task_id in queries["task_id"]]
+    target = targets(performance, cost, metric, config.encoder.contrastive)
 
     def scored(name: str) -> Scored:
         rows = np.flatnonzero(part == name)
         own = tasks.iloc[rows].to_numpy(dtype=object)
         texts = features.strip(list(own), list(queries["query"].iloc[rows]))
+        side = features.beside(texts)
+        groups = None if len(names) < 2 else list(own)
         # The encoder is judged by what it adds to all that the router sees besides.
-        return Scored(texts, performance[rows], np.hstack([features.beside(texts), own[:, None] == names]))
+        return Scored(texts, target[rows], np.hstack([side, own[:, None] == names]), side, groups)
 
     texts = [llm_text(llm) for _, llm in llms.iterrows()]
     features.encoder = train_encoder(
-        features.encoder, scored("train"), scored("validation"), texts, config.encoder, seed, progress
+        features.encoder, scored("train"), scored("validation"), texts, config.encoder, seed, progress, checkpoint
     )
     if tuned_part(features.encoder).tuning.interrupted:
         raise KeyboardInterrupt

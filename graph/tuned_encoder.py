@@ -23,8 +23,8 @@ KIND = "encoder"
 @dataclasses.dataclass(frozen=True)
 class Tuning:
     """How it went. `history` has a row per look at validation: step, train_loss (NaN at step 0), and the mean score of
-    the LLMs chosen by a ridge on the vectors (`validation_score`, which decides) and by the LLMs' own vectors
-    (`alone_score`)."""
+    the LLMs chosen by a ridge on the vectors (`probe_score`), by the LLMs' own vectors (`alone_score`), and the mean of
+    both (`validation_score`, which decides)."""
 
     history: list[dict[str, float]]
     chosen_step: int
@@ -34,12 +34,45 @@ class Tuning:
 @dataclasses.dataclass(frozen=True)
 class Learned:
     """What was trained: `weights` of the top layers by name (none where the frozen encoder was the best), the LLMs'
-    vectors (L, dim) by the text that describes them, and the centres (K, dim) of the clusters of train queries."""
+    vectors (L, dim + m) by the text that describes them, what projects the k side features, `side` (k, m), and the
+    centres (K, dim) of the clusters of train queries, in the frozen encoder's space. k and m may be 0."""
 
     weights: dict[str, np.ndarray]
     llm_texts: tuple[str, ...]
     llm_vectors: np.ndarray
     centres: np.ndarray
+    side: np.ndarray
+
+
+def similarities(learned: Learned, vectors: np.ndarray, side_features: np.ndarray) -> np.ndarray:
+    """Return (N, L) cosines of queries and LLMs; the highest is RouterDC's choice.
+
+    Shapes: `vectors` (N, dim) of the tuned encoder, `side_features` (N, k), as in training; without a trained `side`
+    they are not looked at.
+    """
+    query = np.asarray(vectors)
+    if learned.side.size:
+        query = np.hstack([query, np.asarray(side_features) @ learned.side])
+    return _unit(query) @ _unit(learned.llm_vectors).T
+
+
+def clusters_of(learned: Learned, frozen_vectors: np.ndarray) -> np.ndarray:
+    """Return (N,) the cluster of each text: the nearest centre to its vector (N, dim) by the *frozen* encoder.
+
+    Of train texts these are the very clusters that were trained on. (The paper clusters after t-SNE, which can place
+    no new text.)
+    """
+    return nearest(learned.centres, frozen_vectors)
+
+
+def nearest(centres: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return (N,) the row of the nearest of `centres` (K, dim) for each of `vectors` (N, dim)."""
+    far = (centres**2).sum(axis=1)[None] - 2 * np.asarray(vectors) @ centres.T
+    return far.argmin(axis=1)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
 
 
 class TunedEncoder(TextEncoder):
@@ -74,8 +107,8 @@ class TunedEncoder(TextEncoder):
             raise InputError(f"{self.model}: expected trained weights that it has, got {wrong[0]!r}; train again")
         return model, tokenizer
 
-    def save(self, folder: Path) -> None:
-        """Write what was trained, the base's fingerprint, and how training went; not the base itself."""
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return (JSON-able settings, arrays): what was trained, the base's fingerprint, and how training went."""
         settings = {
             "base": {"model": self.model, "weights": self.source.key},
             "llm_texts": list(self.learned.llm_texts),
@@ -86,25 +119,34 @@ class TunedEncoder(TextEncoder):
             },
         }
         arrays = {f"weights.{name}": array for name, array in self.learned.weights.items()}
-        arrays |= {"llm_vectors": self.learned.llm_vectors, "centres": self.learned.centres}
-        save_artifact(Path(folder), KIND, settings, arrays)
+        named = {"llm_vectors": self.learned.llm_vectors, "centres": self.learned.centres, "side": self.learned.side}
+        return settings, arrays | named
 
     @classmethod
-    def load(cls, folder: Path, base: TextEncoder) -> Self:
-        """Read what `save` wrote. Raises `InputError` where it is damaged or was trained on another base."""
-        folder = Path(folder)
-        settings, arrays = load_artifact(folder, KIND)
+    def from_state(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray], base: TextEncoder, where: str) -> Self:
+        """Build the encoder back from `state`; `InputError`, beginning with `where`, if it had another base."""
         trained = settings["base"]
         if trained["weights"] != base.source.key:
             raise InputError(
-                f"{folder}: expected an encoder trained on {base.model} ({base.source.key}), got one trained on "
+                f"{where}: expected an encoder trained on {base.model} ({base.source.key}), got one trained on "
                 f"{trained['model']} ({trained['weights']}); give that model or train again"
             )
         prefix = "weights."
         weights = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-        learned = Learned(weights, tuple(settings["llm_texts"]), arrays["llm_vectors"], arrays["centres"])
+        learned = Learned(
+            weights, tuple(settings["llm_texts"]), arrays["llm_vectors"], arrays["centres"], arrays["side"]
+        )
         history = [{k: np.nan if v is None else v for k, v in row.items()} for row in settings["tuning"]["history"]]
         return cls(base, learned, Tuning(history, settings["tuning"]["chosen_step"], settings["tuning"]["interrupted"]))
+
+    def save(self, folder: Path) -> None:
+        """Write the state as an artifact; not the base itself."""
+        save_artifact(Path(folder), KIND, *self.state())
+
+    @classmethod
+    def load(cls, folder: Path, base: TextEncoder) -> Self:
+        """Read what `save` wrote. Raises `InputError` where it is damaged or was trained on another base."""
+        return cls.from_state(*load_artifact(Path(folder), KIND), base, str(folder))
 
 
 def tuned_part(encoder: QueryEncoder) -> TunedEncoder:

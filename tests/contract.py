@@ -16,10 +16,11 @@ import pandas as pd
 
 from configs.schema import Users
 from data_processing.scaling import CostScaler
-from data_processing.tables import conform
+from data_processing.tables import conform, llm_text
 from data_processing.users import make_users, simulate_interactions, thinned_interactions
 from graph.policy import Policy
 from graph.records import Queries, RoutingData
+from graph.tuned_encoder import Learned
 
 Make = Callable[[], Policy]
 TASKS = ("code", "maths")
@@ -79,7 +80,7 @@ def make_world(
         block = Queries(
             tuple(ids[rows]),
             tuple(names[rows]),
-            tuple(f"text of {i}" for i in ids[rows]),
+            tuple(f"w{task[row]} w{2 + row % 31} of {ids[row]}" for row in range(count)[rows]),
             x[rows].astype(np.float32),
             (DIM - 2, 2),
         )
@@ -136,6 +137,19 @@ def persona_world(
             )
         )
     return made[0], made[1]
+
+
+def learned_for(data: RoutingData, width: int = DIM - 2, side: int = 2) -> Learned:
+    """Return what a training of the encoder could have left for the features of `make_world`, two blocks of columns."""
+    rng = np.random.default_rng(0)
+    texts = tuple(llm_text(llm) for _, llm in data.llms.iterrows())
+    return Learned(
+        weights={},
+        llm_texts=texts,
+        llm_vectors=rng.normal(size=(len(texts), width + side)).astype(np.float32),
+        centres=np.zeros((2, width), dtype=np.float32),
+        side=rng.normal(size=(2, side)).astype(np.float32),
+    )
 
 
 def check_policy(

@@ -2,13 +2,15 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from baselines import BASELINES
+from baselines.contrastive import ContrastivePolicy
 from baselines.oracle import OraclePolicy
-from configs.schema import Config, Encoder, Graph, Train, Users
+from configs.schema import Config, Encoder, Graph, PolicyName, Train, Users
 from data_processing.personas import make_personas, persona_users
 from data_processing.rule_judge import RuleJudge
 from data_processing.simulated import build_world
@@ -21,48 +23,68 @@ from graph.graph_policy import GraphPolicy
 from graph.policy import Policy
 from graph.routing_data import PreparedData, prepare
 from tests.contract import check_order, check_policy, check_worlds, make_world
+from tests.graph.tiny_bert import make_bert
 
 PREFERENCE = {"user_1": 0.2, "user_2": 0.6, "user_3": 1.0}
 EVERY = [*BASELINES, "graph", "oracle"]
 FOR_PERSONAS = [*BASELINES, "graph"]  # whose oracle is what they picked: evaluation needs no policy for it
 # Their random initial weights, clusters and mini-batches belong to places: see `check_policy`.
 BY_PLACE = {"graph", "mlp", "factorization"}
+TUNED = {
+    "steps": 4,
+    "head_steps": 6,
+    "evaluate_every": 2,
+    "side_dim": 3,
+    "batch_size": 8,
+    "clusters": 2,
+}  # enough to move the weights
 
 
-def maker(name: str, seed: int = 0) -> Callable[[], Policy]:
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    """The one policy that reads texts trains this: a tiny transformer."""
+    model = make_bert(tmp_path_factory.mktemp("bert"), 2, 0.1)
+    keys = {"model": str(model), "max_tokens": 16, "dtype": "float32", "trainable_layers": 1, "cache": None}
+    return Encoder.model_validate(keys | {"contrastive": TUNED})
+
+
+def maker(name: str, encoder: Encoder, seed: int = 0) -> Callable[[], Policy]:
     if name == "oracle":
         return lambda: OraclePolicy(PREFERENCE)
     if name == "graph":
         return lambda: GraphPolicy(Graph(topics=(2, 3), neighbours=5), Train(epochs=3), seed)
+    if name == "contrastive":
+        return lambda: ContrastivePolicy(seed, encoder, device="cpu")
     return lambda: BASELINES[name](seed)
 
 
-def test_every_policy_of_the_configuration_is_checked() -> None:
-    assert set(EVERY) == set(Config().evaluate.policies)
+def test_every_policy_of_the_configuration_is_checked(encoder: Encoder) -> None:
+    assert set(EVERY) == set(get_args(PolicyName))
+    assert set(EVERY) - set(Config().evaluate.policies) == {"contrastive"}, "it trains for minutes"
     for name in EVERY:
-        assert maker(name)().name == name
+        assert maker(name, encoder)().name == name
     assert make_policy("graph", Config(), 3, False).seed == 3
     assert make_policy("random", Config(), 3, False).seed == 3
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_contract(name: str) -> None:
-    check_policy(maker(name), *make_world(), hindsight=name == "oracle", reorder=name not in BY_PLACE)
+def test_the_contract(name: str, encoder: Encoder) -> None:
+    check_policy(maker(name, encoder), *make_world(), hindsight=name == "oracle", reorder=name not in BY_PLACE)
 
 
 @pytest.mark.parametrize("name", FOR_PERSONAS)
-def test_the_contract_with_personas(name: str) -> None:
-    check_policy(maker(name), *make_world(personas=True), reorder=name not in BY_PLACE)
+def test_the_contract_with_personas(name: str, encoder: Encoder) -> None:
+    check_policy(maker(name, encoder), *make_world(personas=True), reorder=name not in BY_PLACE)
 
 
 @pytest.mark.parametrize("name", FOR_PERSONAS)
-def test_persona_worlds_with_little_in_them(name: str) -> None:
-    check_worlds(maker(name), personas=True)
+def test_persona_worlds_with_little_in_them(name: str, encoder: Encoder) -> None:
+    check_worlds(maker(name, encoder), personas=True)
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_worlds_with_little_in_them(name: str) -> None:
-    check_worlds(maker(name), hindsight=name == "oracle")
+def test_worlds_with_little_in_them(name: str, encoder: Encoder) -> None:
+    check_worlds(maker(name, encoder), hindsight=name == "oracle")
 
 
 @pytest.mark.parametrize("personas", [False, True])
@@ -73,9 +95,9 @@ def test_the_untrained_graph_does_not_know_places(personas: bool) -> None:
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_the_order_of_tables_changes_nothing(name: str) -> None:
+def test_the_order_of_tables_changes_nothing(name: str, encoder: Encoder) -> None:
     config = Config(
-        encoder=Encoder(model="hashing:64", cache=None, style=False),
+        encoder=encoder if name == "contrastive" else Encoder(model="hashing:64", cache=None, style=False),
         graph=Graph(topics=(2,), neighbours=5),
         train=Train(epochs=2),
     )
@@ -96,10 +118,10 @@ def test_the_order_of_tables_changes_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FOR_PERSONAS)
-def test_the_order_of_tables_changes_nothing_for_personas(name: str) -> None:
+def test_the_order_of_tables_changes_nothing_for_personas(name: str, encoder: Encoder) -> None:
     # More personas than are supervised in training: which of them are must not depend on the order either.
     config = Config(
-        encoder=Encoder(model="hashing:64", cache=None, style=False),
+        encoder=encoder if name == "contrastive" else Encoder(model="hashing:64", cache=None, style=False),
         graph=Graph(topics=(2,), neighbours=5),
         train=Train(epochs=2),
         users=Users(strategy="llm_as_judge", personas=40, interactions_per_user=6),

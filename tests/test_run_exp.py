@@ -16,6 +16,7 @@ from configs.load import load_config
 from configs.schema import Config
 from evaluation.results import DECISION_COLUMNS
 from graph.router import Router
+from tests.graph.tiny_bert import make_bert
 
 BASE = """
 name: tiny
@@ -35,6 +36,7 @@ FILES = {
     "per_user.csv",
     "per_task.csv",
     "decisions.parquet",
+    "deferral.csv",
     "report.md",
     "report.html",
     "log.txt",
@@ -47,6 +49,7 @@ MORE_METRICS = {
     "bootstrap",
     "savings",
     "calibration_error",
+    "deferral",
     "judged",
     "confidence",
 }
@@ -155,6 +158,9 @@ def test_a_whole_run_with_every_policy_and_figures(run: Run, capsys: pytest.Capt
     assert len(pd.read_csv(folder / "per_user.csv")) == 3 * len(metrics["policies"])
     assert set(pd.read_csv(folder / "per_task.csv")["task_id"]) <= set(decisions["task_id"])
     assert "simulated" in (folder / "report.md").read_text(encoding="utf-8")
+    assert {row["policy"] for row in metrics["deferral"]} >= {"graph", "oracle", "one LLM"}
+    assert set(pd.read_csv(folder / "deferral.csv")["policy"]) == {row["policy"] for row in metrics["deferral"]}
+    assert "strong_weak" not in metrics, "there are four LLMs"
     html = (folder / "report.html").read_text(encoding="utf-8")
     assert not re.search(r'(src|href)="(?!data:|#|https://)', html), "self-contained"
     assert "40 queries, 4 tasks, 4 LLMs, 3 users, 160 outcomes" in (folder / "log.txt").read_text(encoding="utf-8")
@@ -708,3 +714,36 @@ def test_no_configuration_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -
         run_exp.main([])
     assert done.value.code == run_exp.WRONG_INPUT
     assert "--config" in capsys.readouterr().err
+
+
+def test_the_encoder_trained_in_a_run_is_drawn_and_serves_the_policy_alone(
+    run: Run, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    model = make_bert(tmp_path_factory.mktemp("bert"), 2, 0.1)
+    keys = [f"encoder.model={model}", "encoder.max_tokens=16", "encoder.trainable_layers=1", "encoder.dtype=float32"]
+    keys += ["encoder.contrastive.steps=4", "encoder.contrastive.evaluate_every=2", "encoder.contrastive.head_steps=6"]
+    keys += ["encoder.contrastive.clusters=3", "evaluate.policies=[graph, contrastive, oracle, best_single_per_user]"]
+    code, folder = run(*keys, "encoder.training=contrastive", "output.plots=true", "output.html=true")
+    assert code == 0
+    assert (folder / "plots" / "query_map.png").is_file()
+    tuned = pd.read_parquet(folder / "decisions.parquet").query("policy == 'contrastive'")
+    # Under a frozen encoder the policy trains one of its own, in the same way: it chooses the same.
+    code, folder = run(*keys, output="frozen")
+    assert code == 0
+    assert not (folder / "plots").exists()
+    own = pd.read_parquet(folder / "decisions.parquet").query("policy == 'contrastive'")
+    assert own["llm_id"].tolist() == tuned["llm_id"].tolist()
+    pd.testing.assert_series_equal(
+        own["expected_performance"], tuned["expected_performance"], check_exact=False, atol=1e-5
+    )
+
+
+def test_a_policy_that_needs_a_transformer_is_refused_before_anything_is_trained(
+    run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for setting in (
+        "evaluate.policies=[graph, contrastive]",
+        "evaluate.thin_logs={interactions_per_user: [2], policies: [contrastive]}",
+    ):
+        code, folder = run(setting)
+        assert_refused(code, folder, capsys.readouterr().err, "encoder.model: expected a transformer .* 'hashing:64'")

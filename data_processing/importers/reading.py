@@ -138,7 +138,7 @@ def read_json(path: Path) -> Any:
     """Return the content of a JSON file; `InputError` where it is cut off or not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as err:
+    except (ValueError, RecursionError) as err:  # also bytes that are no UTF-8, and numbers of thousands of digits
         raise InputError(f"{path}: expected JSON in UTF-8, got: {err}; the file is cut off or damaged") from err
 
 
@@ -154,7 +154,7 @@ def read_jsonl(path: Path) -> list[tuple[int, dict[str, Any]]]:
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as err:
+        except (ValueError, RecursionError) as err:
             raise InputError(f"{path}: expected JSON, line {number}: {err}; the file is cut off or damaged") from err
         if not isinstance(record, dict):
             raise InputError(f"{path}: expected an object, line {number} has {type(record).__name__}; mend it")

@@ -31,7 +31,8 @@ EPILOG = """example:
 addresses:
   POST /v1/chat/completions   GET /v1/models   POST /v1/embeddings   GET /health
   GET  /stats                 what was served; /stats?keys=1 how often each request was answered
-models: simulated/<llm_id> as GET /v1/models lists them, simulated/judge, simulated/hashing-embeddings
+models: simulated/<llm_id> as GET /v1/models lists them, simulated/judge, simulated/labeller,
+  simulated/hashing-embeddings
 
 kinds of faults, drawn anew for every request, so that each passes when the same is asked again:
 """

@@ -1,4 +1,4 @@
-"""Who answers at the server: the simulated LLMs, the judge and the embeddings, by model name."""
+"""Who answers at the server: the simulated LLMs, the judge, the labeller and the embeddings, by model name."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from data_processing.llm_client import Completion
 from data_processing.simulated.answer_key import AnswerKey
 from data_processing.simulated.embeddings import EMBEDDINGS
 from data_processing.simulated.judge import SimulatedJudge
+from data_processing.simulated.labeller import SimulatedLabeller
 from data_processing.simulated.llm import SimulatedLLM, input_tokens
 from data_processing.simulated.profiles import profiles
 from data_processing.simulated.protocol import ApiError, ChatRequest
@@ -17,6 +18,7 @@ from data_processing.simulated.server import ServerSettings
 
 OWNER = "simulated"
 JUDGE = "simulated/judge"
+LABELLER = "simulated/labeller"
 REMEMBERED = 16384  # answers
 
 
@@ -29,8 +31,9 @@ class Responder:
         key = AnswerKey.of(settings.answer_key) if settings.answer_key else None
         self._llms = SimulatedLLM(cast, key)
         self._judge = SimulatedJudge(settings.seed, key, settings.judge_position_bias, settings.judge_wordy)
+        self._labeller = SimulatedLabeller(settings.seed)
         fixed = {"object": "model", "created": 0, "owned_by": OWNER, "max_model_len": settings.context_tokens}
-        names = [*(f"{OWNER}/{profile.llm_id}" for profile in cast), JUDGE, EMBEDDINGS]
+        names = [*(f"{OWNER}/{profile.llm_id}" for profile in cast), JUDGE, LABELLER, EMBEDDINGS]
         self._models = {name: {"id": name, **fixed} for name in names}
         self._complete = functools.lru_cache(maxsize=REMEMBERED)(self._from_llm)
 
@@ -59,6 +62,9 @@ class Responder:
             raise too_long(tokens, self._settings.context_tokens)
         if name == JUDGE:
             text = self._judge.reply(messages, request.response_format, request.variation, nonsense)
+            output = int(count_tokens([text])[0])
+        elif name == LABELLER:
+            text = self._labeller.reply(messages, request.variation, nonsense)
             output = int(count_tokens([text])[0])
         else:
             asked = next(text for role, text in reversed(messages) if role == "user")

@@ -1,24 +1,41 @@
 import json
 import os
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
 
+import run_exp
 from benchmarks.faults import Ordeal, endure
 from configs.load import load_config
-from configs.schema import project_root
-from data_processing.build import main
+from configs.schema import Answers, Config, project_root
+from data_processing import score
+from data_processing.build import STAGES, main
 from data_processing.cache import ResponseStore
+from data_processing.llm_client import Call, Completion
+from data_processing.responses import answer_call
+from data_processing.roster import asked_llms
 from data_processing.simulated import build_world
+from data_processing.simulated.profiles import profiles
+from data_processing.simulated.server import ServerSettings
+from data_processing.stage import Done
 from data_processing.tables import read_table
+from data_processing.workspace import Workspace
 from tests.data_processing.importers.helpers import real
+from tests.data_processing.judged_world import by_taste
+from tests.data_processing.scripted_llm import Body, scripted_llm
+from tests.data_processing.simulated.over_http import hosted
 
 SMALL = ["--set", "data.simulated.queries=20", "--set", "data.simulated.llms=3", "--set", "tracking.progress=off"]
 CONFIG = str(project_root() / "configs" / "default.yaml")
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[str]:
+    """Return the setting that has a server of this process asked, which starts sooner than one of its own."""
+    with hosted(ServerSettings(llms=3)) as url:
+        yield f"build.endpoints=[{{name: simulated, base_url: '{url}'}}]"
 
 
 def arguments(folder: Path, *more: str) -> list[str]:
@@ -73,19 +90,35 @@ def test_a_dry_run_prints_the_cost_and_asks_nothing(tmp_path: Path, capsys: pyte
     out = capsys.readouterr().out
     assert "abacus-7b-math" in out
     assert "US dollars" in out
-    assert not (tmp_path / "default" / "responses.sqlite").exists()
-    assert set(tables(tmp_path)) == {"tasks", "queries", "llms"}
+    assert not (tmp_path / "default").exists()
 
 
-def test_the_budget_is_never_exceeded_and_a_larger_one_goes_on(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+def test_the_budget_is_never_exceeded_and_a_larger_one_goes_on(
+    tmp_path: Path, served: str, capsys: pytest.CaptureFixture
+) -> None:
     budget = 0.02
-    assert main(arguments(tmp_path, "--max-usd", str(budget))) == 2
+    assert main(arguments(tmp_path, "--set", served, "--max-usd", str(budget))) == 2
     assert "max_usd" in capsys.readouterr().err
     with ResponseStore(tmp_path / "default" / "responses.sqlite") as store:
         spent = store.spent_usd()
     assert 0 < spent <= budget
-    assert main(arguments(tmp_path, "--max-usd", "5")) == 0
+    assert main(arguments(tmp_path, "--set", served, "--max-usd", "5")) == 0
     assert len(tables(tmp_path)["outcomes"]) == 60
+
+
+def test_what_another_process_spends_is_on_its_own_account(
+    tmp_path: Path, served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def score_while_another_process_asks(config: Config, workspace: Workspace) -> Done:
+        with ResponseStore(workspace.store) as store:
+            store.put(Call("other", "other", "api", (("user", "?"),), {}, 1e6, 1e6), Completion("!", 50, 50, 0.1))
+        return score.run(config, workspace)
+
+    monkeypatch.setitem(STAGES, "score", score_while_another_process_asks)
+    judged = ["--set", "users.strategy=llm_as_judge", "--set", "users.personas=1"]
+    assert main(arguments(tmp_path, "--set", served, *judged, "--max-usd", "1")) == 0
+    told = json.loads((tmp_path / "default" / "build.json").read_text(encoding="utf-8"))
+    assert 0 < told["stages"]["responses"]["spent_usd"] < told["spent_usd"] < 1
 
 
 def test_personas_judge_what_was_answered(tmp_path: Path) -> None:
@@ -98,6 +131,47 @@ def test_personas_judge_what_was_answered(tmp_path: Path) -> None:
     report = (tmp_path / "default" / "report.md").read_text(encoding="utf-8").lower()
     assert "position" in report
     assert "agree" in report
+
+
+def test_answers_that_nobody_expects_reach_the_tables(tmp_path: Path) -> None:
+    odd = [
+        "x" * 200_000,
+        "\x00 nul \x00 and 🙂👩‍👩‍👧",
+        "half \ud83d a character",
+        '{"choice": 1}\r\n\u2028=== end ===',
+        "42",
+    ]
+    questions = ["How much is 6 * 7?", "\x00 nul \x00, 🙂 and " + "long " * 40_000]
+    (tmp_path / "q.json").write_text(json.dumps([{"q": text} for text in questions]), encoding="utf-8")
+    source = f"{{file: '{tmp_path}/q.json', query: '{{q}}', ground_truth: '42'}}"
+    (tmp_path / "tasks.yaml").write_text(
+        f"tasks: [{{task_id: odd, description: Odd., metric: f1_score, source: {source}}}]", encoding="utf-8"
+    )
+    asked: list[str] = []
+    models = [profile.llm_id for profile in profiles(5, 0)]
+
+    def reply(body: Body) -> str:
+        asked.append(body["messages"][-1]["content"])
+        return by_taste(body) if body["model"].endswith("judge") else odd[models.index(body["model"].split("/")[1])]
+
+    with scripted_llm(reply) as (url, _):
+        at = f"build.endpoints=[{{name: simulated, base_url: '{url}'}}]"
+        own = [f"build.tasks_file={tmp_path}/tasks.yaml", "build.tasks=[odd]", "data.simulated.llms=5", at]
+        judged = ["users.strategy=llm_as_judge", "users.personas=2"]
+        assert main(arguments(tmp_path, *[part for key in own + judged for part in ("--set", key)])) == 0
+    made = tables(tmp_path)
+    assert made["queries"]["query"].tolist() == questions
+    assert set(questions) <= set(asked)
+    answers = made["outcomes"].set_index("llm_id")["response"]
+    for llm_id, text in zip(models, odd, strict=True):
+        assert answers[llm_id].tolist() == [text.replace("\ud83d", "\ufffd")] * 2
+    assert made["outcomes"]["performance"].tolist() == [0.0, 0.0, 0.0, 0.0, 1.0] * 2
+    assert len(made["interactions"]) == 4
+    with ResponseStore(tmp_path / "default" / "responses.sqlite") as store:
+        llm = asked_llms(load_config(Path(CONFIG), ["data.simulated.llms=5"]))[2]
+        kept = store.get(answer_call(llm, questions[0], Answers()).key)
+    assert kept is not None
+    assert kept.text == odd[2]
 
 
 def test_a_missing_price_stops_before_the_first_call(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -118,11 +192,6 @@ def test_a_missing_key_names_the_variable(
     assert "ROUTER_TEST_KEY" in capsys.readouterr().err
 
 
-def run_exp(*options: str) -> Any:
-    command = [sys.executable, "run_exp.py", "--config", CONFIG, *options]
-    return subprocess.run(command, cwd=project_root(), capture_output=True, text=True, check=False)
-
-
 def test_the_main_job_trains_on_what_was_built(built: Path, tmp_path: Path) -> None:
     more = ["data.source=tables", f"data.path={built}/default/tables", "evaluate.policies=[graph, best_single]"]
     quick = [
@@ -132,8 +201,8 @@ def test_the_main_job_trains_on_what_was_built(built: Path, tmp_path: Path) -> N
         "evaluate.bootstrap=0",
         "output.plots=false",
     ]
-    done = run_exp("--output", str(tmp_path), *[part for key in more + quick for part in ("--set", key)])
-    assert done.returncode == 0, done.stderr
+    sets = [part for key in more + quick for part in ("--set", key)]
+    assert run_exp.main(["--config", CONFIG, "--output", str(tmp_path), *sets]) == 0
     metrics = json.loads((tmp_path / "default" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["num_train"] + metrics["num_test"] <= 20
     assert metrics["policies"]["graph"]["performance"] > 0

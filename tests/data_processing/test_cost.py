@@ -50,8 +50,8 @@ def test_tokens_are_not_cut_off_and_have_no_special_tokens() -> None:
     assert count_tokens([]).shape == (0,)
 
 
-def test_a_damaged_character_is_still_counted() -> None:
-    assert count_tokens(["a \ud800 b"]).tolist() == [3]
+def test_half_a_character_is_no_token_and_stops_nothing() -> None:
+    assert count_tokens(["a \ud800 b"]).tolist() == [2]
 
 
 def test_tokens_come_from_source_then_response_then_assumption() -> None:

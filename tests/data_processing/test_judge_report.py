@@ -43,7 +43,7 @@ def test_blind_choices_show_no_bias(seed: int) -> None:
 def test_p_values_of_blind_choices_are_uniform() -> None:
     rng = np.random.default_rng(0)
     values = []
-    for _ in range(200):
+    for _ in range(100):
         drawn = [(int(rng.integers(1, n + 1)), int(n)) for n in rng.choice([3, 5], size=100)]
         found = position_bias(positions(drawn))
         assert found is not None

@@ -29,7 +29,7 @@ def test_a_table_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_a_reply_with_half_a_character_can_be_written(tmp_path: Path) -> None:
-    table = judgement_table([row(reply="a\ud800b\x00", again_reply="\ud83d\ude42")])
+    table = judgement_table([row(reply="a\ud800b\x00", again_reply="🙂")])
     workspace = Workspace(tmp_path)
     write_judgements(workspace, table)
     read = read_judgements(workspace)

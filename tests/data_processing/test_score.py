@@ -75,7 +75,7 @@ def built(tmp_path: Path) -> Callable[..., tuple[Config, Workspace]]:
 
 def test_answers_are_scored_by_their_task_and_priced_by_their_llm(built: Callable) -> None:
     config, space = built(GOOD)
-    notes = run(config, space)
+    notes = run(config, space).notes
     table = space.read("outcomes", "score")
     assert list(table.columns) == list(COLUMNS["outcomes"])
     first, second = asked_llms(config)
@@ -102,7 +102,7 @@ def test_a_second_run_changes_nothing(built: Callable) -> None:
 def test_a_failed_call_is_never_scored_and_costs_nothing_that_could_look_cheap(built: Callable) -> None:
     failed = CallError("server", "500\n<html> \ud800 " + "x" * 900)
     config, space = built({**GOOD, (0, 0): failed, (2, 1): CallError("rate_limit", "429")})
-    notes = run(config, space)
+    notes = run(config, space).notes
     table = space.read("outcomes", "score")
     row = table.iloc[0]
     assert row["response"] == ""
@@ -116,7 +116,7 @@ def test_a_failed_call_is_never_scored_and_costs_nothing_that_could_look_cheap(b
 
 def test_a_call_that_was_never_made_is_no_row(built: Callable) -> None:
     config, space = built({pair: reply for pair, reply in GOOD.items() if pair != (1, 1)})
-    notes = run(config, space)
+    notes = run(config, space).notes
     table = space.read("outcomes", "score")
     assert len(table) == 7
     assert notes[1] == "1 of 8 calls were never made; run first: python -m data_processing.responses"
@@ -150,7 +150,7 @@ def test_a_task_without_any_answer_is_named(built: Callable) -> None:
 
 def test_half_characters_are_marked_in_the_table_only(built: Callable) -> None:
     config, space = built({**GOOD, (2, 0): "Paris \ud83d", (2, 1): "Paris\x00\n\U0001f600"}, estimated=True)
-    notes = run(config, space)
+    notes = run(config, space).notes
     table = space.read("outcomes", "score")
     assert table["response"].iloc[4] == "Paris \ufffd"
     assert table["response"].iloc[5] == "Paris\x00\n\U0001f600"

@@ -4,7 +4,7 @@ import pytest
 
 from configs.errors import InputError
 from configs.schema import Config
-from data_processing.stage import configured, parser, stage_main
+from data_processing.stage import Done, configured, parser, stage_main
 from data_processing.workspace import Workspace
 
 
@@ -18,9 +18,9 @@ def config(tmp_path: Path) -> str:
 def test_a_stage_gets_its_configuration_and_its_notes_are_told(config: str, capsys: pytest.CaptureFixture) -> None:
     seen = []
 
-    def run(given: Config, workspace: Workspace) -> list[str]:
+    def run(given: Config, workspace: Workspace) -> Done:
         seen.append((given.build.queries_per_task, given.build.max_usd, workspace.folder.name))
-        return ["3 questions", "half a character: \ud83d"]
+        return Done(["3 questions", "half a character: \ud83d"])
 
     argv = ["--config", config, "--set", "build.queries_per_task=3", "--max-usd", "0.25"]
     assert stage_main(run, "Does something.", argv) == 0
@@ -29,7 +29,7 @@ def test_a_stage_gets_its_configuration_and_its_notes_are_told(config: str, caps
 
 
 def test_wrong_input_is_one_line_and_exit_code_2(config: str, capsys: pytest.CaptureFixture) -> None:
-    def run(given: Config, workspace: Workspace) -> list[str]:
+    def run(given: Config, workspace: Workspace) -> Done:
         raise InputError("file.json: expected a list,\n got a number; mend it")
 
     assert stage_main(run, "", ["--config", config]) == 2
@@ -38,7 +38,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(config: str, capsys: pytest.Cap
 
 
 def test_ctrl_c_is_exit_code_130(config: str, capsys: pytest.CaptureFixture) -> None:
-    def run(given: Config, workspace: Workspace) -> list[str]:
+    def run(given: Config, workspace: Workspace) -> Done:
         raise KeyboardInterrupt
 
     assert stage_main(run, "", ["--config", config]) == 130

@@ -18,6 +18,7 @@ from configs.schema import Build, Config, project_root
 from data_processing.importers.reading import read_csv
 from data_processing.raw import read_questions
 from data_processing.scoring import METRICS
+from data_processing.shorten import MARK
 from data_processing.simulated import build_world
 from data_processing.tables import query_id
 from data_processing.unify import run
@@ -51,7 +52,7 @@ def questions(folder: Path, name: str, texts: list[str], truth: str = "truth {}"
 
 def built(config: Config) -> tuple[dict[str, pd.DataFrame], list[str]]:
     workspace = Workspace.of(config)
-    notes = run(config, workspace)
+    notes = run(config, workspace).notes
     assert not any("\n" in note for note in notes)
     return {name: workspace.read(name, "unify") for name in TABLES}, notes
 
@@ -136,7 +137,7 @@ def test_long_questions_are_cut_and_those_that_become_one_are_dropped(tmp_path: 
     long = ["a b " + f"{i} " * 50 + "y z" for i in range(2)]
     config = config_of(tmp_path, [task("x", questions(tmp_path, "x.json", ["short", *long]))], prompt_tokens=4)
     tables, notes = built(config)
-    assert tables["queries"]["query"].tolist() == ["short", "a b\n[… 50 tokens left out …]\ny z"]
+    assert tables["queries"]["query"].tolist() == ["short", f"a b{MARK}y z"]
     assert tables["queries"]["query_id"].is_unique
     assert notes[1:] == [
         "x: 1 repeated question left out",

@@ -10,6 +10,7 @@ from configs.errors import InputError
 from configs.schema import Config, Users
 from data_processing.judgements import judgement_table, write_judgements
 from data_processing.personas import make_personas
+from data_processing.stage import Done
 from data_processing.users import make_users, run, simulate_interactions, thinned_interactions
 from data_processing.workspace import Workspace
 from tests.data_processing.judged_world import world
@@ -191,7 +192,7 @@ def llms(workspace: Workspace) -> list[str]:
 
 def test_the_stage_writes_users_with_preferences_and_no_interactions(tmp_path: Path) -> None:
     config, workspace = built(tmp_path, Users(preferences=(0.2, 0.9)))
-    assert run(config, workspace) == ["2 users; what they choose follows from their preferences"]
+    assert run(config, workspace) == Done(["2 users; what they choose follows from their preferences"])
     pd.testing.assert_frame_equal(workspace.read("users", "users"), make_users(config.users))
     assert workspace.read("interactions", "users").empty
 
@@ -200,7 +201,7 @@ def test_the_stage_writes_what_the_personas_chose(tmp_path: Path) -> None:
     names = llms(world(tmp_path, queries=3))
     judged = Users(strategy="llm_as_judge", personas=2)
     config, workspace = built(tmp_path, judged, {"first": names[1], "second": None, "third": names[0]})
-    assert run(config, workspace) == ["2 users; 4 choices of 2 of them"]
+    assert run(config, workspace) == Done(["2 users; 4 choices of 2 of them"])
     users, interactions = workspace.read("users", "users"), workspace.read("interactions", "users")
     assert list(users["kind"]) == ["persona", "persona"]
     assert list(interactions["llm_id"]) == [names[1], names[0]] * 2

@@ -9,7 +9,7 @@ from configs.errors import InputError
 from configs.load import load_config
 from configs.schema import Config, Evaluate, Variant, project_root
 from evaluation.ablation import FULL, ablation, check_ablations, varied
-from evaluation.study import Setting, fit_graph, judged_by, score
+from evaluation.study import Setting, fit, fit_graph, judged_by, score
 from graph.routing_data import PreparedData
 from tests.evaluation.study_world import make_setting
 
@@ -79,8 +79,44 @@ def test_a_variant_without_effect_is_refused(name: str, key: str, parts: list[st
 
 def test_the_shipped_variants_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROUTER_DATASETS", "somewhere")
-    config = load_config(project_root() / "configs" / "ablation.yaml")
-    assert len(config.evaluate.ablations) == 10
-    check_ablations(config)
-    for variant in config.evaluate.ablations:
-        assert varied(config, variant) != config, f"{variant.name} changes nothing"
+    for name, count in (("ablation", 11), ("routerdc", 4)):
+        config = load_config(project_root() / "configs" / f"{name}.yaml")
+        assert len(config.evaluate.ablations) == count
+        check_ablations(config)
+        for variant in config.evaluate.ablations:
+            differs = varied(config, variant) != config or variant.policy != "graph"
+            assert differs, f"{variant.name} changes nothing"
+
+
+def test_a_variant_may_be_another_router_with_keys_or_without(setting: Setting) -> None:
+    variants = (
+        Variant(name="ridge", policy="linear"),
+        Variant(name="near", policy="knn", set=("encoder.style=false",)),
+    )
+    evaluate = setting.config.evaluate.model_copy(update={"ablations": variants})
+    asked = dataclasses.replace(setting, config=setting.config.model_copy(update={"evaluate": evaluate}))
+    table = ablation(asked).set_index("series")
+    plain = varied(asked.config, variants[1])
+    near = fit("knn", setting, setting.prepare_with(plain), plain)
+    prepared = judged_by(setting.prepared, setting.prepare_with(plain))
+    assert table["reward"]["ridge"] == score(fit("linear", setting, setting.prepared), setting.prepared).reward
+    assert table["reward"]["near"] == score(near, prepared).reward
+    assert table["reward"]["near"] != score(setting.fitted["knn"].policy, setting.prepared).reward
+
+
+@pytest.mark.parametrize(
+    ("variant", "said"),
+    [
+        (Variant(name="x", policy="oracle"), "evaluate.ablations, 'x': expected a policy that is fitted, got 'oracle'"),
+        (Variant(name="x", policy="contrastive", set=("encoder.model=hashing",)), "encoder.model: expected a transfor"),
+    ],
+)
+def test_a_router_that_cannot_be_fitted_is_refused(variant: Variant, said: str) -> None:
+    with pytest.raises(InputError) as error:
+        check_ablations(Config(evaluate=Evaluate(ablations=(variant,))))
+    assert str(error.value).startswith(said)
+
+
+def test_a_variant_that_is_the_experiment_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="must change something"):
+        Variant(name="same")

@@ -2,12 +2,14 @@ import dataclasses
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 
 from evaluation.plots import PLOTS
 from evaluation.report import render_html, render_markdown, write_report
 from evaluation.summary import summarise
+from graph.query_map import query_map
 from tests.evaluation.fake_results import make_results
 
 EVIL = "<script>alert('x')</script> | **bold** `tick` [a](b) & $1"
@@ -73,6 +75,17 @@ def test_everything_is_written(run):
     tables = {"policies.csv", "per_user.csv", "per_task.csv", "decisions.parquet"}
     assert files == tables | {"report.md", "report.html"} | {f"plots/{name}.png" for name in PLOTS}
     assert not (folder / "metrics.json").exists()  # the caller writes it last
+
+
+def test_the_query_map_is_drawn_where_there_is_one(tmp_path):
+    rng = np.random.default_rng(0)
+    table = query_map([f"q{i}" for i in range(12)], ["a", "b"] * 6, [0, 1, 2] * 4, rng.normal(size=(12, 5)))
+    results = dataclasses.replace(make_results(users=1, queries=4), query_map=table)
+    write_report(results, tmp_path, plot_dpi=50, resamples=0)
+    assert (tmp_path / "plots" / "query_map.png").is_file()
+    assert "plots/query_map.png" in (tmp_path / "report.md").read_text()
+    page = parse((tmp_path / "report.html").read_text())
+    assert page.images == len(PLOTS) + 1
 
 
 def test_plots_and_html_can_be_left_out(tmp_path):

@@ -1,342 +1,289 @@
-"""Fine-tuning of the encoder, on a tiny transformer that is made here, in a world with something to learn."""
+"""The command line of RouterDC alone: a training leaves what it says, and a checkpoint is measured file by file."""
 
-import itertools
 import json
-import logging
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
-import torch
 
 from configs.errors import InputError
-from configs.schema import Encoder
-from graph import contrastive
-from graph.contrastive import (
-    Scored,
-    earned,
-    probe,
-    train_encoder,
-)
-from graph.embedding_cache import CachedEncoder
-from graph.encoder import TextEncoder, make_encoder, stack_of_layers
-from graph.hashing_encoder import HashingEncoder
-from graph.tuned_encoder import load_encoder, save_encoder, tuned_part
+from graph import contrastive, encoder_training
+from graph.contrastive import main
+from graph.contrastive_model import ContrastiveModel
 from tests.graph.tiny_bert import WORDS, make_bert
 
-LLM_TEXTS = ("w0 w1 w2", "w3 w4 w5", "w6 w7 w8")
-LAYERS = 3
+LLMS = ("lab/alpha", "lab/beta", "lab/gamma")
+SETTINGS = (
+    "encoder.max_tokens=16", "encoder.dtype=float32", "encoder.trainable_layers=1", "encoder.cache=null",
+    "encoder.contrastive.steps=40", "encoder.contrastive.evaluate_every=10", "encoder.contrastive.head_steps=100",
+    "encoder.contrastive.learning_rate=0.01", "encoder.contrastive.side_dim=4", "encoder.contrastive.clusters=3",
+    "output.plot_dpi=50", "tracking.progress=off",
+)  # fmt: skip
 
 
-def make_model(folder: Path, seed: int) -> Path:
-    """A folder with a BERT of three layers."""
-    return make_bert(folder, LAYERS, 0.1, seed)
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_model(tmp_path_factory.mktemp("tiny3"), 0)
-
-
-def config_of(model: Path, cache: Path | None = None, **contrastive_keys: Any) -> Encoder:
-    keys = {"steps": 100, "evaluate_every": 20, "learning_rate": 1e-2, "temperature": 0.2, "sample_weight": 0.1}
-    return Encoder.model_validate(
-        {
-            "model": str(model), "max_tokens": 16, "dtype": "float32", "batch_size": 8, "cache": cache and str(cache),
-            "training": "contrastive", "contrastive": {**keys, **contrastive_keys},
-        }
-    )  # fmt: skip
-
-
-def scored(seed: int, count: int) -> Scored:
-    """The first LLM answers texts with one of w0 … w2, the second those with w3 … w5, the third all else. Other
-    words do not matter, which the untrained network cannot know."""
+def write_scores(file: Path, seed: int, count: int, llms: tuple[str, ...] = LLMS) -> Path:
+    """A score list: the first LLM is right on texts of the words w0 … w9, the second on w10 … w19, the third else."""
     rng = np.random.default_rng(seed)
-    texts, scores = [], []
-    for _ in range(count):
+    records = []
+    for number in range(count):
         kind = int(rng.integers(3))
-        picked = [
-            *rng.choice(range(6, 40), size=int(rng.integers(3, 9))),
-            *rng.integers(3, size=int(kind < 2)) + 3 * kind,
-        ]
-        picked = rng.permutation(picked)
-        texts.append(" ".join(WORDS[i] for i in picked))
-        scores.append(np.eye(3)[kind])
-    return Scored(texts, np.array(scores))
-
-
-TRAIN, VALIDATION = scored(0, 120), scored(1, 60)
-
-
-def base_of(config: Encoder) -> Any:
-    return make_encoder(config, "cpu")
-
-
-def trained(config: Encoder, train: Scored = TRAIN, seed: int = 0, validation: Scored = VALIDATION) -> Any:
-    return train_encoder(base_of(config), train, validation, LLM_TEXTS, config, seed)
+        text = " ".join(rng.choice(WORDS[10 * kind : 10 * kind + 10], 5)) + f" of {file.stem} {number}"
+        right = {llm: round(0.3 + 0.01 * number % 0.6, 3) if place == kind else 0.0 for place, llm in enumerate(llms)}
+        records.append({"question": text, "scores": right})
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(records), encoding="utf-8")
+    return file
 
 
 @pytest.fixture(scope="module")
-def tuned(tiny: Path) -> Any:
-    return trained(config_of(tiny))
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a transformer, two training sets, one test set of each kind, and a configuration."""
+    folder = tmp_path_factory.mktemp("routerdc")
+    make_bert(folder / "bert", 2, 0.1)
+    write_scores(folder / "sets" / "mmlu_train.json", 0, 60)
+    write_scores(folder / "sets" / "cmmlu_train.json", 1, 40)
+    write_scores(folder / "tests" / "mmlu_test.json", 2, 30)
+    write_scores(folder / "tests" / "ceval.json", 3, 30)
+    text = f"name: small\ndata: {{source: routerdc, path: {folder}/sets}}\nencoder: {{model: {folder}/bert}}\n"
+    (folder / "small.yaml").write_text(text, encoding="utf-8")
+    return folder
 
 
-def test_training_changes_the_top_layers_only_and_wins_on_validation(tiny: Path, tuned: Any) -> None:
-    history = tuned.tuning.history
-    chosen = next(row for row in history if row["step"] == tuned.tuning.chosen_step)
-    assert history[0]["step"] == 0
-    assert tuned.tuning.chosen_step > 0
-    assert chosen["validation_score"] == max(row["validation_score"] for row in history)
-    assert chosen["validation_score"] > history[0]["validation_score"]
-    assert history[-1]["train_loss"] < history[1]["train_loss"]
-    frozen, fine = (dict(encoder._loaded[0].named_parameters()) for encoder in (base_of(config_of(tiny)), tuned))
-    changed = {name for name in frozen if not torch.equal(frozen[name], fine[name])}
-    assert changed
-    assert changed <= {name for name in frozen if name.startswith(("encoder.layer.1.", "encoder.layer.2."))}
-    assert any(name.startswith("encoder.layer.1.") for name in changed)
+def train_in(place: Path, output: Path, *settings: str, resume: bool = False) -> int:
+    arguments = ["--config", str(place / "small.yaml"), "--output", str(output)]
+    arguments += [part for setting in (*SETTINGS, *settings) for part in ("--set", setting)]
+    return main(arguments + ["--resume"] * resume)
 
 
-def test_vectors_are_those_the_choice_was_made_on(tuned: Any) -> None:
-    """A frozen and a fine-tuned half put together wrongly, or padding read as text, would show here."""
-    config = config_of(Path(tuned.model))
-    order = sorted(range(len(TRAIN.texts)), key=lambda row: TRAIN.texts[row])
-    x, other = tuned.encode([TRAIN.texts[row] for row in order]), tuned.encode(VALIDATION.texts)
-    best = max(earned(guess, VALIDATION.scores) for guess in probe(x, TRAIN.scores[order], other))
-    history = {row["step"]: row["validation_score"] for row in tuned.tuning.history}
-    assert best == pytest.approx(history[tuned.tuning.chosen_step], abs=1.5 / len(VALIDATION.texts))
-    frozen = base_of(config)
-    best = max(
-        earned(guess, VALIDATION.scores)
-        for guess in probe(frozen.encode(TRAIN.texts), TRAIN.scores, frozen.encode(VALIDATION.texts))
-    )
-    assert best == pytest.approx(history[0], abs=1.5 / len(VALIDATION.texts))
+@pytest.fixture(scope="module")
+def trained(place: Path) -> Path:
+    assert train_in(place, place / "runs") == 0
+    return place / "runs" / "small"
 
 
-@pytest.mark.parametrize("layers", [1, 2, 3])
-def test_cached_lower_layers_and_upper_layers_make_the_whole(tiny: Path, layers: int) -> None:
-    config = config_of(tiny).model_copy(update={"trainable_layers": layers})
-    base = TextEncoder(str(tiny), None, 16, 4, "float32", "cpu")
-    trainer = contrastive._Trainer(base, config, 0, False)
-    caught: dict[str, np.ndarray] = {}
-
-    def look(self: Any, pool: Any, *_: Any) -> Any:
-        caught["vectors"] = self._vectors(pool, range(len(pool)))
-        raise KeyboardInterrupt
-
-    texts = [*TRAIN.texts[:9], "", " ".join(WORDS)]
-    trainer._fit = look.__get__(trainer)  # type: ignore[method-assign]
-    with pytest.raises(KeyboardInterrupt):
-        trainer.run(Scored(texts, np.ones((11, 3))), VALIDATION, LLM_TEXTS, base.encode(LLM_TEXTS))
-    np.testing.assert_allclose(caught["vectors"], base.encode(texts), atol=2e-3)  # half precision in between
-
-
-def test_same_seed_same_weights_whatever_the_order(tiny: Path, tuned: Any) -> None:
-    order = np.random.default_rng(3).permutation(len(TRAIN.texts))
-    config = config_of(tiny)
-    torch.manual_seed(99)
-    shuffled = Scored([TRAIN.texts[row] for row in order], TRAIN.scores[order])
-    before = torch.get_rng_state()
-    again = trained(config, shuffled)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert again.key == tuned.key
-    assert trained(config, seed=1).key != tuned.key
+def test_a_training_leaves_encoder_history_clusters_and_a_table(place: Path, trained: Path, tmp_path: Path) -> None:
+    files = {str(file.relative_to(trained)) for file in trained.rglob("*") if file.is_file()}
+    assert files == {
+        "config.yaml", "history.csv", "validation.csv", "clusters.csv", "clusters.png",
+        "encoder/manifest.json", "encoder/settings.json", "encoder/arrays.safetensors",
+    }  # fmt: skip
+    history = pd.read_csv(trained / "history.csv")
+    assert history["step"].tolist()[:2] == [0, 10]
+    clusters = pd.read_csv(trained / "clusters.csv")
+    assert {"query_id", "cluster", "x", "y"} <= set(clusters.columns)
+    assert set(clusters["cluster"]) <= {0, 1, 2}
+    table = pd.read_csv(trained / "validation.csv").set_index("name")
+    assert table["queries"].to_dict() == {"cmmlu": 4, "mmlu": 6}
+    assert (table["oracle"] == 1.0).all()
+    assert "training: contrastive" in (trained / "config.yaml").read_text(encoding="utf-8")
 
 
-def test_key_names_the_weights_and_caches_never_mix(tiny: Path, tmp_path: Path) -> None:
-    config = config_of(tiny, tmp_path / "cache")
-    base = base_of(config)
-    tuned = trained(config)
-    assert isinstance(tuned, CachedEncoder)
-    assert tuned.folder == base.folder
-    assert tuned.key.split("|")[0].startswith(base.key.split("|")[0] + "+contrastive:")
-    assert tuned.key.split("|")[1:] == base.key.split("|")[1:]
-    assert tuned.path != base.path
-    texts = VALIDATION.texts[:5]
-    np.testing.assert_array_equal(tuned.encode(texts), tuned.encode(texts))
-    assert np.abs(tuned.encode(texts) - base.encode(texts)).max() > 1e-2
-    weights = tuned_part(tuned).learned.weights
-    name = sorted(weights)[0]
-    weights[name] = weights[name] + 1e-3
-    assert contrastive.TunedEncoder(tuned_part(tuned), tuned_part(tuned).learned, tuned_part(tuned).tuning).key != (
-        tuned.key
-    )
-
-
-def test_frozen_wins_where_training_only_harms(tiny: Path, caplog: pytest.LogCaptureFixture) -> None:
-    config = config_of(tiny, learning_rate=10.0, patience=2)
-    constant = Scored(VALIDATION.texts, np.tile([0.2, 0.9, 0.1], (len(VALIDATION.texts), 1)))
-    train = Scored(TRAIN.texts, np.tile([0.2, 0.9, 0.1], (len(TRAIN.texts), 1)))
-    with caplog.at_level(logging.INFO):
-        tuned = trained(config, train, validation=constant)
-    assert tuned.tuning.chosen_step == 0
-    assert [row["step"] for row in tuned.tuning.history] == [0, 20, 40]  # two looks without a better one
-    assert tuned.key == base_of(config).key
-    assert not tuned.learned.weights
-    np.testing.assert_array_equal(tuned.encode(VALIDATION.texts), base_of(config).encode(VALIDATION.texts))
-    assert "0.9000 frozen, 0.9000 at step 0" in caplog.text
-
-
-def test_what_is_known_beside_the_vectors_counts(tiny: Path) -> None:
-    told = [Scored(data.texts, data.scores, data.scores.argmax(axis=1)[:, None] == np.arange(3)) for data in
-            (TRAIN, VALIDATION)]  # fmt: skip
-    tuned = trained(config_of(tiny), told[0], validation=told[1])
-    assert tuned.tuning.chosen_step == 0  # nothing can be added to the answer
-    assert tuned.tuning.history[0]["validation_score"] == 1.0
-
-
-@pytest.mark.parametrize("at", [1, 45])
-def test_ctrl_c_keeps_the_best(tiny: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
-    step, calls = contrastive._Trainer._step, []
-    after: dict[int, dict[str, np.ndarray]] = {}
-
-    def interrupting(self: Any, *arguments: Any) -> float:
-        calls.append(1)
-        if len(calls) == at:
-            raise KeyboardInterrupt
-        loss = step(self, *arguments)
-        after[len(calls)] = {name: value.numpy().copy() for name, value in self.top.state_dict().items()}
-        return loss
-
-    monkeypatch.setattr(contrastive._Trainer, "_step", interrupting)
-    tuned = trained(config_of(tiny))
-    assert tuned.tuning.interrupted
-    assert [row["step"] for row in tuned.tuning.history] == ([0] if at == 1 else [0, 20, 40])
-    best = max(tuned.tuning.history, key=lambda row: row["validation_score"])
-    assert tuned.tuning.chosen_step == best["step"]
-    assert (best["step"] > 0) == (at > 1)
-    for name, value in after.get(best["step"], {}).items():  # not those of the last step
-        np.testing.assert_array_equal(tuned.learned.weights[f"encoder.layer.{int(name[0]) + 1}{name[1:]}"], value)
-    assert bool(tuned.learned.weights) == (at > 1)
-
-
-def test_saved_and_loaded_is_the_same(tiny: Path, tuned: Any, tmp_path: Path) -> None:
-    save_encoder(tuned, tmp_path / "encoder")
-    config = config_of(tiny, tmp_path / "cache")
-    loaded = load_encoder(tmp_path / "encoder", config, "cpu")
-    assert isinstance(loaded, CachedEncoder)
-    assert loaded.key == tuned.key
-    np.testing.assert_array_equal(loaded.encode(VALIDATION.texts), tuned.encode(VALIDATION.texts))
-    inner = tuned_part(loaded)
-    assert inner.learned.llm_texts == LLM_TEXTS
-    np.testing.assert_array_equal(inner.learned.llm_vectors, tuned.learned.llm_vectors)
-    np.testing.assert_array_equal(inner.learned.centres, tuned.learned.centres)
-    assert inner.tuning.chosen_step == tuned.tuning.chosen_step
-    for row, same in zip(inner.tuning.history, tuned.tuning.history, strict=True):
-        assert row == pytest.approx(same, nan_ok=True)
-
-
-def test_a_damaged_artifact_is_refused(tiny: Path, tuned: Any, tmp_path: Path) -> None:
-    save_encoder(tuned, tmp_path)
-    path = tmp_path / "arrays.safetensors"
-    content = bytearray(path.read_bytes())
-    content[-5] ^= 1
-    path.write_bytes(bytes(content))
-    with pytest.raises(InputError, match="sha256"):
-        load_encoder(tmp_path, config_of(tiny), "cpu")
-
-
-def test_an_encoder_of_another_base_is_refused_naming_both(tiny: Path, tuned: Any, tmp_path: Path) -> None:
-    save_encoder(tuned, tmp_path / "encoder")
-    other = make_model(tmp_path / "other", 1)
-    with pytest.raises(InputError) as error:
-        load_encoder(tmp_path / "encoder", config_of(other), "cpu")
-    assert str(tiny) in str(error.value)
-    assert str(other) in str(error.value)
-    manifest = json.loads((tmp_path / "encoder" / "manifest.json").read_text())
-    (tmp_path / "encoder" / "manifest.json").write_text(json.dumps({**manifest, "kind": "router"}))
-    with pytest.raises(InputError, match="expected a 'encoder' artifact, got 'router'"):
-        load_encoder(tmp_path / "encoder", config_of(tiny), "cpu")
-
-
-def test_odd_logs_do_no_harm(tiny: Path) -> None:
-    scores = TRAIN.scores.copy()
-    scores[:100, 0] = np.nan
-    scores[5:10] = np.nan
-    scores[:, 2] = np.nan
-    scores[20:40] = np.where(np.isfinite(scores[20:40]), 0.0, np.nan)
-    held_out = VALIDATION.scores.copy()
-    held_out[3] = np.nan
-    for keys in (
-        {},
-        {"loss": "listwise"},
-        {"clusters": 1},
-        {"clusters": 500},
-        {"sample_weight": 0.0},
-        {"sample_weight": 3.0},
-    ):
-        tuned = trained(config_of(tiny, steps=4, **keys), Scored(TRAIN.texts, scores), 0,
-                        Scored(VALIDATION.texts, held_out))  # fmt: skip
-        assert np.isfinite([row["validation_score"] for row in tuned.tuning.history]).all()
-        assert np.isfinite(tuned.tuning.history[-1]["train_loss"])
-        assert np.isfinite(tuned.encode(VALIDATION.texts)).all()
-
-
-def test_fewer_texts_than_a_batch(tiny: Path) -> None:
-    few = Scored(["w1 w2", "w1 w2", "w30"], np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0.0]]))
-    tuned = trained(config_of(tiny, steps=3), few, validation=few)
-    assert [row["step"] for row in tuned.tuning.history] == [0, 3]
-
-
-def test_memory_for_the_frozen_layers_is_bounded(
-    tiny: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_training_prints_the_table_and_what_was_kept(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(contrastive, "CACHE_BYTES", 2 * 16 * 200)
-    with caplog.at_level(logging.INFO):
-        trained(config_of(tiny, steps=2))
-    assert "of 120 train texts" in caplog.text
-    rows = contrastive._within_budget([5, 6, 7, 8], 14, np.random.default_rng(0))
-    assert 1 <= len(rows) <= 2
-    assert sum([5, 6, 7, 8][row] for row in rows) <= 14
-    assert len(contrastive._within_budget([500], 3, np.random.default_rng(0))) == 1
+    assert train_in(place, tmp_path) == 0
+    said = capsys.readouterr().out
+    assert [line.split()[0] for line in said.splitlines()[:4]] == ["validation", "cmmlu", "mmlu", "average"]
+    assert "chosen on train queries" in said
+    assert f"encoder: {tmp_path / 'small' / 'encoder'}" in said
 
 
-def test_what_cannot_be_trained_is_refused(tiny: Path) -> None:
-    config = config_of(tiny)
-    with pytest.raises(InputError, match=r"expected a transformer to fine-tune, got 'hashing:64'"):
-        train_encoder(HashingEncoder(), TRAIN, VALIDATION, LLM_TEXTS, config)
-    with pytest.raises(InputError, match=f"trainable_layers: expected at most {LAYERS}"):
-        trained(config.model_copy(update={"trainable_layers": LAYERS + 1}))
-    with pytest.raises(InputError, match="expected queries with outcomes, got none"):
-        trained(config, Scored(TRAIN.texts, np.full((120, 3), np.nan)))
+def measured(checkpoint: Path, capsys: pytest.CaptureFixture[str], *data: Path) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main(["evaluate", "--checkpoint", str(checkpoint), "--json", "--data", *map(str, data)]) == 0
+    return json.loads(capsys.readouterr().out)
 
 
-def test_a_model_without_a_list_of_layers_is_refused() -> None:
-    class Flat(torch.nn.Module):
-        config = type("Config", (), {"num_hidden_layers": 2})
-
-    with pytest.raises(InputError, match="expected a model with a list of its 2 layers, Flat has none"):
-        stack_of_layers(Flat())
-
-
-def test_probe_is_a_ridge_on_the_observed() -> None:
-    from sklearn.linear_model import Ridge
-
-    rng = np.random.default_rng(0)
-    x, other, scores = rng.normal(size=(30, 4)), rng.normal(size=(7, 4)), rng.random((30, 3))
-    scores[:12, 1] = np.nan
-    scores[:, 2] = np.nan
-    for guess, ridge in zip(probe(x, scores, other), contrastive.PROBE_RIDGES, strict=True):
-        np.testing.assert_allclose(guess[:, 0], Ridge(alpha=ridge).fit(x, scores[:, 0]).predict(other))
-        np.testing.assert_allclose(guess[:, 1], Ridge(alpha=ridge).fit(x[12:], scores[12:, 1]).predict(other))
-        np.testing.assert_allclose(guess[:, 2], np.nanmean(scores))
+def test_files_in_and_out_of_distribution_are_measured_apart(
+    place: Path, trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = measured(trained / "encoder", capsys, place / "tests")
+    assert report["llms"] == list(LLMS)
+    for kind, name in (("in-distribution", "mmlu_test.json"), ("out-of-distribution", "ceval.json")):
+        (file,) = report[kind]["files"]
+        assert (file["name"], file["queries"], file["oracle"]) == (name, 30, 1.0)
+        assert report[kind]["average"]["contrastive"] == file["contrastive"]
+        # What suits is in the words: a trained encoder knows it, and on other tasks, too; a single LLM cannot.
+        assert file["contrastive"] > file["own_best"] + 0.1
+        assert file["best_single"] == file["own_best"], "of one file they are the same, in hindsight"
+    assert main(["evaluate", "--checkpoint", str(trained / "encoder"), "--data", str(place / "tests")]) == 0
+    said = capsys.readouterr().out
+    assert said.index("in-distribution") < said.index("out-of-distribution")
+    assert "in hindsight" in said
 
 
-def test_earned_counts_the_observed_only() -> None:
-    scores = np.array([[0.1, np.nan, 0.4], [0.5, 0.3, np.nan]])
-    assert earned(np.array([[0.0, 9.0, 1.0], [0.2, 0.1, 9.0]]), scores) == pytest.approx((0.4 + 0.5) / 2)
+def test_the_artifact_and_its_base_are_all_that_is_needed(
+    place: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (trained / "encoder").rename(tmp_path / "moved")
+    try:
+        model = ContrastiveModel.load(tmp_path / "moved", "cpu")
+        report = measured(tmp_path / "moved", capsys, place / "tests" / "ceval.json")
+    finally:
+        (tmp_path / "moved").rename(trained / "encoder")
+    assert "in-distribution" not in report
+    records = json.loads((place / "tests" / "ceval.json").read_text(encoding="utf-8"))
+    cosine = model.similarities(["ceval"] * len(records), [record["question"] for record in records])
+    chosen = [model.llm_ids[row.argmax()] for row in cosine]
+    right = np.mean([record["scores"][llm] > 0 for record, llm in zip(records, chosen, strict=True)])
+    assert report["out-of-distribution"]["files"][0]["contrastive"] == pytest.approx(right)
+    # A batch does not change what is read of a text.
+    np.testing.assert_allclose(model.similarities(["ceval"], [records[3]["question"]])[0], cosine[3], atol=1e-5)
 
 
-def test_batches_are_full_and_never_repeat_a_row() -> None:
-    draw = contrastive._endless_batches(10, 4, np.random.default_rng(0))
-    batches = [next(draw) for _ in range(50)]
-    assert all(len(set(batch.tolist())) == 4 for batch in batches)
-    assert set(np.concatenate(batches).tolist()) == set(range(10))
+@pytest.mark.parametrize(
+    ("break_it", "said"),
+    [
+        (lambda folder, place: write_scores(folder / "x.json", 0, 3, ("lab/alpha", "lab/delta")),
+         ["x.json: expected scores of the LLMs", "lab/alpha, lab/beta, lab/gamma", "lab/alpha, lab/delta"]),
+        (lambda folder, place: (folder / "x.json").write_text('{"a": 1}', encoding="utf-8"), ["x.json", "JSON list"]),
+        (lambda folder, place: None, ["--data: expected", "nothing at", "x.json"]),
+    ],
+)  # fmt: skip
+def test_wrong_files_are_refused(
+    break_it: Any, said: list[str], place: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    break_it(tmp_path, place)
+    assert main(["evaluate", "--checkpoint", str(trained / "encoder"), "--data", str(tmp_path / "x.json")]) == 2
+    assert_one_line(capsys.readouterr().err, said)
 
 
-def test_the_step_size_rises_and_falls() -> None:
-    pace = [contrastive._pace(step, 100) for step in range(101)]
-    assert pace[0] == pytest.approx(0.1)
-    assert max(pace) == pace[9] == 1.0
-    assert pace[100] == 0
-    assert all(a >= b for a, b in itertools.pairwise(pace[10:]))
+def assert_one_line(errors: str, said: list[str]) -> None:
+    (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert errors.endswith(line + "\n")
+    assert all(part in line for part in said), line
+
+
+def test_wrong_checkpoints_are_refused(
+    place: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", str(place / "tests")]
+    assert main(["evaluate", "--checkpoint", str(tmp_path), *data]) == 2
+    assert_one_line(capsys.readouterr().err, [str(tmp_path), "encoder/", "no manifest.json"])
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    for file in (trained / "encoder").iterdir():
+        (damaged / file.name).write_bytes(file.read_bytes())
+    arrays = bytearray((damaged / "arrays.safetensors").read_bytes())
+    arrays[-1] ^= 1
+    (damaged / "arrays.safetensors").write_bytes(bytes(arrays))
+    assert main(["evaluate", "--checkpoint", str(damaged), *data]) == 2
+    assert_one_line(capsys.readouterr().err, ["arrays.safetensors: expected sha256"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("encoder.model=hashing:64", ["encoder.model: expected a transformer", "'hashing:64'"]),
+        ("encoder.model=/nowhere", ["/nowhere"]),
+        ("data.path=/nowhere", ["data.path", "/nowhere"]),
+        ("encoder.contrastive.step=3", ["encoder.contrastive.step"]),
+        ("seed=-1", ["seed: expected"]),
+    ],
+)
+def test_wrong_settings_are_refused(
+    setting: str, said: list[str], place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train_in(place, tmp_path, setting) == 2
+    assert_one_line(capsys.readouterr().err, said)
+    assert not (tmp_path / "small" / "encoder").exists()
+
+
+def test_a_training_that_was_cut_off_is_resumed_and_ends_the_same(
+    place: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, looks = encoder_training.StepStore.save, []
+
+    def interrupt_at_the_third(*arguments: Any) -> None:
+        looks.append(real(*arguments))
+        if len(looks) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(encoder_training.StepStore, "save", interrupt_at_the_third)
+    assert train_in(place, tmp_path) == 130
+    assert "--resume" in capsys.readouterr().err
+    assert not (tmp_path / "small" / "encoder").exists()
+    monkeypatch.setattr(encoder_training.StepStore, "save", real)
+    assert train_in(place, tmp_path, resume=True) == 0
+    assert "resuming from step" in capsys.readouterr().err
+    assert not (tmp_path / "small" / "training").exists()
+    whole, resumed = (ContrastiveModel.load(folder / "encoder", "cpu") for folder in (trained, tmp_path / "small"))
+    assert whole.features.encoder.key == resumed.features.encoder.key
+    np.testing.assert_array_equal(whole.similarities([""], ["w1 w2"]), resumed.similarities([""], ["w1 w2"]))
+
+
+def test_nothing_to_resume_is_said_and_an_old_result_goes_first(
+    place: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "small" / "encoder").mkdir(parents=True)
+    assert train_in(place, tmp_path, "data.path=/nowhere") == 2
+    assert not (tmp_path / "small" / "encoder").exists()
+    capsys.readouterr()
+    assert train_in(place, tmp_path, resume=True) == 0
+    assert "nothing to resume" in capsys.readouterr().err
+
+
+def test_help_and_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, said in ((["--help"], "--resume"), (["evaluate", "--help"], "out-of-distribution")):
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        assert caught.value.code == 0
+        text = capsys.readouterr().out
+        assert said in text
+        assert "examples:" in text
+    with pytest.raises(SystemExit) as caught:
+        main([])
+    assert caught.value.code == 2
+    assert "--config FILE" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not os.environ.get("ROUTER_DATASETS"), reason="ROUTER_DATASETS is not set")
+def test_the_published_sets_are_read_and_trained_on_jointly(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published = Path(os.environ["ROUTER_DATASETS"]) / "routerdc"
+    for file in (
+        "arc_challenge_train.json",
+        "humaneval_train.json",
+    ):  # the small ones; the large ones differ in nothing
+        (tmp_path / file).write_bytes((published / file).read_bytes())
+    monkeypatch.setattr("graph.query_map.MAX_POINTS", 60)
+    quick = ("encoder.style=false", "encoder.contrastive.steps=4", f"data.path={tmp_path}")
+    assert train_in(place, tmp_path / "runs", *quick) == 0
+    report = measured(
+        tmp_path / "runs/small/encoder", capsys, tmp_path / "humaneval_train.json", published / "gsm8k-train.json"
+    )
+    inside, outside = report["in-distribution"], report["out-of-distribution"]
+    assert inside["files"][0]["queries"] == 115
+    # By hand, of the published scores: what the best LLM of HumanEval and of GSM8K reach.
+    assert inside["average"]["own_best"] == pytest.approx(0.521, abs=0.001)
+    assert outside["average"]["own_best"] == pytest.approx(0.824, abs=0.001)
+    for part in (inside, outside):
+        assert part["average"]["contrastive"] <= part["average"]["oracle"]
+
+
+def test_the_rows_of_a_task_keep_their_places() -> None:
+    from tests.contract import make_world
+
+    data = make_world()[0]
+    tasks = dict(zip(data.queries.query_ids, data.queries.task_ids, strict=True))
+    for rows, item in contrastive.score_sets(data, tasks, {"code": "pass", "maths": "probability"}):
+        assert {data.queries.task_ids[row] for row in rows} == {item.task_id}
+        assert item.texts == tuple(data.queries.texts[row] for row in rows)
+        np.testing.assert_array_equal(item.scores, data.performance[rows])
+        if item.metric == "pass":
+            np.testing.assert_array_equal(item.correct(), data.performance[rows])
+
+
+def test_a_checkpoint_of_another_base_names_both(place: Path, tmp_path: Path) -> None:
+    make_bert(tmp_path / "bert", 2, 0.1)
+    assert train_in(place, tmp_path, f"encoder.model={tmp_path}/bert", "encoder.contrastive.steps=2") == 0
+    before = ContrastiveModel.load(tmp_path / "small" / "encoder", "cpu").features.encoder.key.split("+")[0]
+    make_bert(tmp_path / "bert", 2, 0.1, seed=5)
+    with pytest.raises(InputError) as caught:
+        ContrastiveModel.load(tmp_path / "small" / "encoder", "cpu")
+    assert before in str(caught.value)
+    assert str(tmp_path / "bert") in str(caught.value)

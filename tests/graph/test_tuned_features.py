@@ -2,19 +2,24 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from configs.schema import Config
 from data_processing.splits import split_queries
 from data_processing.tables import Dataset
+from graph import routing_data
+from graph.embedding_cache import QueryEncoder
 from graph.encoder import make_encoder
 from graph.graph_policy import GraphPolicy
 from graph.router import Router
 from graph.routing_data import PreparedData, prepare
+from graph.scored import Scored
 from graph.tuned_encoder import tuned_part
-from tests.graph.test_contrastive import config_of, make_model
+from tests.graph.test_encoder_training import config_of, make_model
 from tests.graph.world import GRAPH, tiny_config, tiny_dataset
 
 
@@ -65,3 +70,39 @@ def test_the_router_keeps_its_encoder(model: Path, tmp_path: Path) -> None:
     assert loaded.features.encoder.key == prepared.features.encoder.key
     text = queries.texts[0]
     assert loaded.route(text) == router.route(text)
+
+
+@pytest.mark.parametrize("use_tasks", [True, False])
+def test_what_the_encoder_is_trained_on(model: Path, monkeypatch: pytest.MonkeyPatch, use_tasks: bool) -> None:
+    """Tasks as groups where they are seen, style as side features, and the target that the configuration asks for."""
+    caught: list[Scored] = []
+
+    def catch(encoder: QueryEncoder, train: Scored, validation: Scored, *_: Any) -> QueryEncoder:
+        caught.extend([train, validation])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(routing_data, "train_encoder", catch)
+    dataset = tiny_dataset()
+    dataset = dataclasses.replace(dataset, tasks=dataset.tasks.assign(metric="probability"))
+    config = config_with(model)
+    keys = {"target": "counted"}
+    config = config.model_copy(
+        update={
+            "data": config.data.model_copy(update={"use_tasks": use_tasks}),
+            "encoder": config.encoder.model_copy(
+                update={"contrastive": config.encoder.contrastive.model_copy(update=keys)}
+            ),
+        }
+    )
+    with pytest.raises(KeyboardInterrupt):
+        prepared_on(dataset, config)
+    train, validation = caught
+    assert set(np.unique(train.scores[np.isfinite(train.scores)])) == {0.0, 1.0}
+    assert (train.groups is not None) == use_tasks
+    for part in (train, validation):
+        assert part.side is not None
+        assert part.beside is not None
+        np.testing.assert_array_equal(part.beside[:, : part.side.shape[1]], part.side)
+    if train.groups is not None:
+        assert set(train.groups) == set(dataset.tasks["task_id"])
+    assert not set(train.texts) & set(validation.texts)

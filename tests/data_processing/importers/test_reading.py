@@ -1,4 +1,5 @@
 import csv
+import re
 import tempfile
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import InputError
-from data_processing.importers.reading import bools, numbers, read_csv, read_jsonl, task_of, texts
+from data_processing.importers.reading import bools, numbers, read_csv, read_json, read_jsonl, task_of, texts
 from tests.data_processing.importers.helpers import ALPHABET, write_csv
 
 HERE = Path("x.csv")
@@ -66,6 +67,18 @@ def test_json_lines_split_at_newlines_only(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"a": "b\u2028c"}\n\n{"a": 1}\n', encoding="utf-8")
     assert read_jsonl(path) == [(1, {"a": "b\u2028c"}), (3, {"a": 1})]
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 5000, "[" * 200_000, '{"a": ', "\ud800"], ids=["digits", "deep", "cut", "bytes"]
+)
+def test_json_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(InputError, match=re.escape(f"{path}: expected JSON")):
+        read_json(path)
+    with pytest.raises(InputError, match=r"x\.json: expected JSON(, line 1| Lines)"):
+        read_jsonl(path)
 
 
 @pytest.mark.parametrize(

@@ -139,8 +139,8 @@ def test_the_judge_reads_personas(client: openai.OpenAI) -> None:
 
 def test_models_are_listed_and_found(client: openai.OpenAI) -> None:
     names = [model.id for model in client.models.list()]
-    assert len(names) == 12
-    assert {MODEL, "simulated/judge"} < set(names)
+    assert len(names) == 13
+    assert {MODEL, "simulated/judge", "simulated/labeller"} < set(names)
     assert client.models.retrieve(MODEL).id == client.models.retrieve("nimbus-8b").id == MODEL
 
 

@@ -23,7 +23,7 @@ from data_processing.simulated.faults import Faults
 from data_processing.simulated.server import ServerSettings, endpoints_up, serving
 from data_processing.simulated.world import build_world
 from data_processing.workspace import Workspace
-from tests.data_processing.simulated.over_http import ask, get
+from tests.data_processing.simulated.over_http import ask, get, hosted
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -78,16 +78,12 @@ def test_what_keeps_it_from_starting_is_said(tmp_path: Path, url: str) -> None:
         serving(ServerSettings(port=port)),
     ):
         pass
-    with (
-        pytest.raises(InputError, match=r"none\.csv: expected a file, found none"),
-        serving(ServerSettings(answer_key=tmp_path / "none.csv")),
+    for settings, message in (
+        (ServerSettings(answer_key=tmp_path / "none.csv"), r"none\.csv: expected a file, found none"),
+        (ServerSettings(log=tmp_path / "nowhere" / "calls.jsonl"), r"calls\.jsonl: expected to write a log"),
     ):
-        pass
-    with (
-        pytest.raises(InputError, match=r"calls\.jsonl: expected to write a log"),
-        serving(ServerSettings(log=tmp_path / "nowhere" / "calls.jsonl")),
-    ):
-        pass
+        with pytest.raises(InputError, match=message), hosted(settings):
+            pass
 
 
 def _config(*endpoints: Endpoint) -> Config:

@@ -1,0 +1,173 @@
+"""From a router, a question and a wish to all that the page shows of the decision. No HTML and no server here."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+
+import numpy as np
+
+from configs.errors import InputError, did_you_mean
+from data_processing.cost import count_tokens
+from graph.graph_policy import GraphPolicy
+from graph.records import Decision
+from graph.router import Router
+
+NOBODY = ""  # the user nobody knows anything of: the population decides
+# A user who minds the cost so little that it only breaks ties: the strong LLM is needed where this one is better off.
+NEARLY_ALL_QUALITY = 0.95
+SHOWN_CHARACTERS = 220  # of a known question
+LEAST_SHOWN = 0.0001  # dollars
+
+
+@dataclasses.dataclass(frozen=True)
+class Bar:
+    """One LLM as drawn: `performance` in [0, 1]; `cost` of 1,000 such questions in words, None where none is known.
+
+    `cost_share` in [0, 1] is its cost by that of the dearest here.
+    """
+
+    llm_id: str
+    performance: float
+    cost: str | None
+    cost_share: float
+    chosen: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Need:
+    """How likely it is that the strong of two LLMs answers better than the weak one; `probability` in [0, 1]."""
+
+    weak_id: str
+    strong_id: str
+    probability: float
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """What the page shows of one decision; `bars` best first, `nearest` (task, question) pairs, nearest first.
+
+    `confidence` is the calibrated probability that the chosen LLM is the best for this wish, None where it is not
+    known. `preference` is the weight on quality, None where a taste decides. `notes` are for the reader to know.
+    """
+
+    llm_id: str
+    task_id: str
+    confidence: float | None
+    need: Need | None
+    preference: float | None
+    bars: tuple[Bar, ...]
+    nearest: tuple[tuple[str, str], ...]
+    why: str
+    notes: tuple[str, ...]
+
+
+def decide(router: Router, question: str, user_id: str = NOBODY, preference: float | None = None) -> View:
+    """Return what to show for one question. A `preference` in [0, 1] wins over what is known of the user.
+
+    Raises `InputError` for a question without text and for a user that the router does not know.
+    """
+    if not question.strip():
+        raise InputError("question: expected a text, got none; type one")
+    if user_id != NOBODY and user_id not in router.user_ids:
+        raise InputError(
+            f"user: expected one that the router knows, got {user_id!r}{did_you_mean(user_id, router.user_ids)}; "
+            "leave it empty for all users together"
+        )
+    decision = router.route(question, user_id, preference=preference)
+    return View(
+        decision.llm_id,
+        decision.task_id,
+        decision.confidence,
+        need(router, decision),
+        decision.preference,
+        bars(decision, str(router.about.get("cost_kind", "none"))),
+        tuple((near["task_id"], shortened(near["query"])) for near in decision.nearest_queries),
+        decision.why,
+        notes(router, question),
+    )
+
+
+def need(router: Router, decision: Decision) -> Need | None:
+    """Return how likely the strong LLM is needed for the decision's question; None unless there are just two LLMs.
+
+    Strong is the LLM of higher mean performance on the known questions (then the dearer one). The probability is the
+    router's own calibrated one, for a user who weighs quality with `NEARLY_ALL_QUALITY`, whoever asks.
+    """
+    if len(decision.alternatives) != 2:
+        return None
+    strong_id = strongest(router.policy)
+    weak, strong = sorted(decision.alternatives, key=lambda item: item.llm_id == strong_id)
+    alpha = NEARLY_ALL_QUALITY
+    scores = np.array(
+        [[alpha * item.expected_performance - (1 - alpha) * item.expected_cost for item in (weak, strong)]]
+    )
+    sure = float(router.policy.confidence.probability(scores, np.array([alpha]))[0])
+    if np.isnan(sure):
+        return None
+    return Need(weak.llm_id, strong.llm_id, sure if scores[0, 1] > scores[0, 0] else 1 - sure)
+
+
+@functools.lru_cache(maxsize=8)
+def strongest(policy: GraphPolicy) -> str:
+    """Return the LLM of highest mean performance on the known questions; of equal ones the dearer."""
+    known = policy.remembered()
+    worth = [
+        (float(np.nanmean(performance)), float(np.nanmean(cost)))
+        for performance, cost in zip(known.performance.T, known.cost_usd.T, strict=True)
+    ]
+    return policy.llm_ids[worth.index(max(worth))]
+
+
+def bars(decision: Decision, cost_kind: str) -> tuple[Bar, ...]:
+    """Return a bar per LLM, best first; without costs where `cost_kind` is `none`."""
+    dearest = max(item.expected_cost_usd for item in decision.alternatives)
+    return tuple(
+        Bar(
+            item.llm_id,
+            item.expected_performance,
+            thousand(item.expected_cost_usd, cost_kind),
+            item.expected_cost_usd / dearest if dearest > 0 else 0.0,
+            item.llm_id == decision.llm_id,
+        )
+        for item in decision.alternatives
+    )
+
+
+def thousand(cost_usd: float, cost_kind: str) -> str | None:
+    """Return what 1,000 questions of `cost_usd` each cost, such as `$0.043`, `$1.50` or `$12`; None without costs.
+
+    `relative` costs have no unit.
+    """
+    if cost_kind == "none":
+        return None
+    total = cost_usd * 1000
+    unit = "" if cost_kind == "relative" else "$"
+    if 0 < total < LEAST_SHOWN:
+        return f"< {unit}{LEAST_SHOWN}"
+    if total >= 10:
+        return f"{unit}{total:,.0f}"
+    # Two digits, however small, and never a single digit of cents.
+    decimals = 2 if total >= 0.1 or total == 0 else 1 - math.floor(math.log10(total))
+    return f"{unit}{total:.{decimals}f}"
+
+
+def notes(router: Router, question: str) -> tuple[str, ...]:
+    """Return what a reader has to know before the numbers mean anything."""
+    found = []
+    limit, tokens = router.encoder.max_tokens, int(count_tokens([question])[0])
+    if tokens > limit:
+        found.append(
+            f"This is a long prompt, of about {tokens:,} tokens. Its subject is read from the first and the last "
+            f"{limit // 2} of them; an LLM would get all of it."
+        )
+    if router.about.get("cost_kind") == "none":
+        found.append("Nothing is known of what these LLMs cost: only performance is compared.")
+    return tuple(found)
+
+
+def shortened(text: str, limit: int = SHOWN_CHARACTERS) -> str:
+    """Return the text in one line of at most `limit` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"
