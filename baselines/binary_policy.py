@@ -36,6 +36,7 @@ class BinaryPolicy(OutcomePolicy):
     weak_id: str
     strong_id: str
     means: np.ndarray  # (num_llms, 2) mean performance and cost on train
+    centres: np.ndarray  # (T, d) mean features of the queries of each task
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
@@ -48,6 +49,9 @@ class BinaryPolicy(OutcomePolicy):
         # Sums must not depend on the order of the table.
         train, validation = _by_id(popularity_view(train)), _by_id(popularity_view(validation))
         self.tasks = sorted(set(train.queries.task_ids))
+        own = np.array([self.tasks.index(task) for task in train.queries.task_ids])
+        count = np.bincount(own)[:, None]
+        self.centres = np.stack([np.bincount(own, column) for column in train.queries.embeddings.T], axis=1) / count
         self.means = np.stack([nan_mean(train.performance), nan_mean(train.cost)], axis=1)
         # Dollars say which is dear, for cost may be scaled apart in each task; of personas' choices there is none.
         dollars = observed_means(train.cost_usd)
@@ -72,10 +76,16 @@ class BinaryPolicy(OutcomePolicy):
         return self.features(data.queries.take(rows)), outcomes[rows]
 
     def features(self, queries: Queries) -> np.ndarray:
-        """Return (N, d): the query's features, its task, and its last block of features (the counts) once per task."""
-        hot = np.array([[task == known for known in self.tasks] for task in queries.task_ids], dtype=np.float64)
-        hot = hot.reshape(len(queries), len(self.tasks))
-        parts = [queries.embeddings.astype(np.float64), hot]
+        """Return (N, d): the query's features, its task, and its last block of features (the counts) once per task.
+
+        A task that was not seen in training counts as the one whose queries are nearest in the mean.
+        """
+        x = queries.embeddings.astype(np.float64)
+        place = {task: column for column, task in enumerate(self.tasks)}
+        away = (self.centres**2).sum(axis=1) - 2 * x @ self.centres.T
+        task = [place.get(name, int(away[row].argmin())) for row, name in enumerate(queries.task_ids)]
+        hot = np.eye(len(self.tasks))[np.array(task, dtype=int)]
+        parts = [x, hot]
         if len(queries.blocks) > 1:
             counts = TASK_COUNTS * parts[0][:, -queries.blocks[-1] :]
             wide = hot.shape[1] * counts.shape[1]
@@ -101,13 +111,13 @@ class BinaryPolicy(OutcomePolicy):
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         preferences, arrays = self.preferences.state()
-        settings = {"llm_ids": self.llm_ids, "preferences": preferences, "tasks": self.tasks}
-        settings |= {"weak_id": self.weak_id, "strong_id": self.strong_id, "heads": {}}
-        arrays = arrays | {"means": self.means}
+        arrays = arrays | {"means": self.means, "centres": self.centres}
+        heads = {}
         for name, head in self.heads.items():
-            settings["heads"][name], own = head.state()
+            heads[name], own = head.state()
             arrays |= {f"{name}.{key}": array for key, array in own.items()}
-        return settings, arrays
+        settings = {"llm_ids": self.llm_ids, "preferences": preferences, "tasks": self.tasks, "heads": heads}
+        return settings | {"weak_id": self.weak_id, "strong_id": self.strong_id}, arrays
 
     @classmethod
     def from_state(cls, settings: dict[str, Any], arrays: dict[str, np.ndarray]) -> Self:
@@ -115,7 +125,7 @@ class BinaryPolicy(OutcomePolicy):
         policy.llm_ids, policy.tasks = settings["llm_ids"], settings["tasks"]
         policy.weak_id, policy.strong_id = settings["weak_id"], settings["strong_id"]
         policy.preferences = Preferences.from_state(settings["preferences"], arrays)
-        policy.means = arrays["means"]
+        policy.means, policy.centres = arrays["means"], arrays["centres"]
         for name, kept in settings["heads"].items():
             policy.heads[name] = Classifier.from_state(kept, {"weights": arrays[f"{name}.weights"]})
         return policy

@@ -77,9 +77,9 @@ class Classifier:
 def quality(probability: np.ndarray, label: np.ndarray) -> dict[str, float]:
     """Return how good probabilities (N,) are against labels (N,) of 0 and 1.
 
-    `auroc` 1/2 for chance, NaN with one class; `f1` of label 1 at `CUT`; `best_f1` at the best cut, and that `best_cut`;
-    `brier` mean squared error; `ece` expected calibration error, the mean distance of probability and frequency over
-    `BINS` bins of equal count; `positives` the share of label 1.
+    `auroc` 1/2 for chance, NaN with one class; `f1` of label 1 at `CUT`; `best_f1` the highest at any cut, here
+    `best_cut`; `brier` mean squared error; `ece` expected calibration error, the mean distance of probability and
+    frequency over `BINS` bins of equal count; `positives` the share of label 1.
     """
     hard = np.asarray(label) > 0.5
     both = 0 < hard.sum() < len(hard)

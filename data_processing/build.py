@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from configs.schema import Config
 from data_processing import judge, responses, score, unify, users
 from data_processing.build_report import Report, Timed
+from data_processing.llm_client import BudgetReachedError
 from data_processing.plan import as_text, plan
 from data_processing.roster import asked_llms
 from data_processing.stage import EPILOG, Run, configured, guarded, parser, start_logging, tell
@@ -67,8 +68,15 @@ def build(config: Config, workspace: Workspace, *, dry_run: bool = False) -> Non
     costs = plan(config, queries, llms, workspace.store)
     tell([as_text(costs)])
     for name in list(STAGES)[1:]:
-        left = _with_what_is_left(config, sum(each.done.spent_usd for each in done.values()))
-        done[name] = _run(name, left, workspace)
+        spent = sum(each.done.spent_usd for each in done.values())
+        try:
+            done[name] = _run(name, _with_what_is_left(config, spent), workspace)
+        except BudgetReachedError as err:
+            if not spent:
+                raise
+            raise BudgetReachedError(
+                f"{err}; ${spent:.6g} of ${config.build.max_usd:g} went to earlier stages"
+            ) from err
     report = Report(config, len(queries), len(llms), costs, done)
     path = report.write(workspace)
     tell([f"${report.spent_usd:.4f} spent; tables: {workspace.tables}; report: {path}"])

@@ -110,8 +110,8 @@ def _simulated(entry: LlmEntry, build: Build, key: str) -> AskedLLM:
         endpoint = next((endpoint for endpoint in build.endpoints if endpoint.name == "simulated"), None)
     if endpoint is None:
         raise InputError(
-            f"{key}: expected the LLMs to ask, got none, which means simulated ones, but no entry of build.endpoints "
-            f"is named simulated; name your LLMs in {key}"
+            f"{key}: expected whom to ask, got none, which means a simulated LLM, but no entry of build.endpoints is "
+            f"named simulated; name yours in {key}"
         )
     return _with_endpoint(entry, endpoint, "data_processing/simulated/profiles.py")
 

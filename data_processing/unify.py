@@ -26,10 +26,11 @@ from data_processing.scoring import final_number, find_metric
 from data_processing.shorten import shorten
 from data_processing.simulated.world import NOTE, world_questions, world_tasks
 from data_processing.stage import Done, stage_main
-from data_processing.tables import query_id
+from data_processing.tables import conform, query_id
 from data_processing.workspace import Workspace
 
 SHIPPED_TASKS = "configs/tasks.yaml"
+MADE_OF_THEM = ("outcomes", "users", "interactions")  # tables of later stages
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,11 +45,26 @@ class TaskQuestions:
 
 
 def run(config: Config, workspace: Workspace) -> Done:
-    """Write the tables that `unified` returns."""
+    """Write the tables that `unified` returns.
+
+    Where they replace others, what later stages made of those is removed: a run that is cut short must not leave
+    outcomes of other questions. The answers are in the store, so making them anew costs nothing.
+    """
     tables, notes = unified(config)
+    if not all(_same(workspace, name, table) for name, table in tables.items()):
+        removed = workspace.remove(MADE_OF_THEM)
+        if removed:
+            notes.append(f"other questions or LLMs than before: removed the tables {', '.join(removed)}")
     for name, table in tables.items():
         workspace.write(name, table)
     return Done(notes)
+
+
+def _same(workspace: Workspace, name: str, table: pd.DataFrame) -> bool:
+    try:
+        return workspace.read(name, "unify").equals(conform(name, table, name))
+    except InputError:  # none there, or a damaged one
+        return False
 
 
 def unified(config: Config) -> tuple[dict[str, pd.DataFrame], list[str]]:

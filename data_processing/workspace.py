@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -49,6 +49,13 @@ class Workspace:
         with whole(path) as part:
             conform(name, table, str(path)).to_parquet(part, index=False)
         return path
+
+    def remove(self, names: Sequence[str]) -> list[str]:
+        """Remove those of the tables that are there; return their names."""
+        there = [name for name in names if (self.tables / f"{name}.parquet").is_file()]
+        for name in there:
+            (self.tables / f"{name}.parquet").unlink(missing_ok=True)
+        return there
 
 
 @contextlib.contextmanager

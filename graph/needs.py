@@ -97,7 +97,9 @@ class GraphPair:
 
     def expected(self, texts: Sequence[str]) -> np.ndarray:
         """Return (N, 2, 2): of weak and strong the expected performance and dollars."""
-        values = [[(llm.expected_performance, llm.expected_cost_usd) for llm in pair] for pair in self._alternatives(texts)]
+        values = [
+            [(llm.expected_performance, llm.expected_cost_usd) for llm in pair] for pair in self._alternatives(texts)
+        ]
         return np.array(values, dtype=np.float64).reshape(-1, 2, 2)
 
     def _alternatives(self, texts: Sequence[str]) -> list[tuple[Alternative, Alternative]]:

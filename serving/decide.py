@@ -19,6 +19,7 @@ NOBODY = ""  # the user nobody knows anything of: the population decides
 NEARLY_ALL_QUALITY = 0.95
 SHOWN_CHARACTERS = 220  # of a known question
 LEAST_SHOWN = 0.0001  # dollars
+LONG = 20  # characters a token, far more than any language needs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,11 +157,12 @@ def thousand(cost_usd: float, cost_kind: str) -> str | None:
 def notes(router: Router, question: str) -> tuple[str, ...]:
     """Return what a reader has to know before the numbers mean anything."""
     found = []
-    limit, tokens = router.encoder.max_tokens, int(count_tokens([question])[0])
-    if tokens > limit:
+    limit = router.encoder.max_tokens
+    # A part of a long prompt is enough to see that it is too long: to count it all takes as long as to route it.
+    if count_tokens([question[: LONG * limit]])[0] > limit:
         found.append(
-            f"This is a long prompt, of about {tokens:,} tokens. Its subject is read from the first and the last "
-            f"{limit // 2} of them; an LLM would get all of it."
+            f"This is a long prompt, of {len(question):,} characters. Its subject is read from the first and the last "
+            f"{limit // 2} tokens; an LLM would get all of it."
         )
     if router.about.get("cost_kind") == "none":
         found.append("Nothing is known of what these LLMs cost: only performance is compared.")

@@ -1,4 +1,4 @@
-"""The page in Gradio: a prompt, who asks, a slider from cost to quality, and the decision, which follows as you type."""
+"""The page in Gradio: a prompt, who asks, a slider from cost to quality, and a decision that follows as you type."""
 
 from __future__ import annotations
 

@@ -104,6 +104,10 @@ def test_the_budget_is_never_exceeded_and_a_larger_one_goes_on(
     assert 0 < spent <= budget
     assert main(arguments(tmp_path, "--set", served, "--max-usd", "5")) == 0
     assert len(tables(tmp_path)["outcomes"]) == 60
+    judged = ["--set", "users.strategy=llm_as_judge", "--set", "build.answers.seed=1"]
+    # Enough for the answers, so it ends within the judgements: what is left of it is said, and where the rest went.
+    assert main(arguments(tmp_path, "--set", served, *judged, "--max-usd", "0.0365")) == 2
+    assert "of $0.0365 went to earlier stages" in capsys.readouterr().err
 
 
 def test_what_another_process_spends_is_on_its_own_account(

@@ -9,9 +9,11 @@ import pytest
 
 from configs.errors import InputError
 from data_processing import pairwise
+from data_processing.bradley_terry import fit
 from data_processing.cost import count_tokens
+from data_processing.judged_pairs import RESULTS
 from data_processing.labels import INFERIOR, SUPERIOR, LabelPrompt
-from data_processing.pairwise import Request, run
+from data_processing.pairwise import Request, run, strength_table
 from tests.data_processing.mt_bench import STRENGTHS, STRONG, judgements, questions, row, write_jsonl, write_parquet
 
 
@@ -33,6 +35,19 @@ def test_models_are_ranked_by_how_strong_they_were_made(made: Path) -> None:
     assert (table["strength"] < table["high"]).all()
     assert set(table.index[table["side"] == "superior"]) < set(STRONG)
     np.testing.assert_allclose(table["wins"] + table["ties"] + table["losses"], table["votes"], atol=0.1)
+
+
+def test_a_table_of_strengths_counts_what_there_is() -> None:
+    results = [(1.0, 0.0, 0.0)] * 5 + [(0.0, 1.0, 0.0)] + [(0.0, 0.0, 1.0)] * 4
+    votes = pd.DataFrame(results, columns=RESULTS).assign(first="a", second="b")
+    table = strength_table(votes)
+    assert table[["model", "side", "votes", "wins", "ties", "losses"]].to_numpy().tolist() == [
+        ["a", "superior", 10.0, 5.0, 4.0, 1.0],
+        ["b", "inferior", 10.0, 1.0, 4.0, 5.0],
+    ]
+    np.testing.assert_allclose(
+        table["strength"], fit(np.array([[0, 7], [3, 0]])).values
+    )  # a tie is half a win for each
 
 
 def test_questions_are_ranked_by_how_hard_they_were_made(made: Path) -> None:

@@ -310,3 +310,17 @@ def test_the_absent_alpaca_file_is_named(tmp_path: Path) -> None:
     message = refusal(config_of(tmp_path, tasks=("alpaca_data",)))
     assert f"{folder}/alpaca_data.json: expected a file of questions, got: No such file" in message
     assert "configs/tasks.yaml: task 'alpaca_data': source" in message
+
+
+def test_what_was_made_of_other_questions_is_removed(tmp_path: Path) -> None:
+    path = questions(tmp_path, "x.json", ["one", "two"])
+    config = config_of(tmp_path, [task("x", path)])
+    built(config)
+    workspace = Workspace.of(config)
+    key = {"query_id": [query_id("x", "one")], "llm_id": ["titan-ultra"]}
+    workspace.write("outcomes", pd.DataFrame({**key, "response": ["1"], "performance": [1.0], "cost_usd": [0.1]}))
+    assert not any("removed" in note for note in built(config)[1])
+    assert (workspace.tables / "outcomes.parquet").is_file()
+    questions(tmp_path, "x.json", ["one", "two", "three"])
+    assert any("removed the tables outcomes" in note for note in built(config)[1])
+    assert not (workspace.tables / "outcomes.parquet").exists()
