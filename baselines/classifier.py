@@ -83,7 +83,7 @@ def quality(probability: np.ndarray, label: np.ndarray) -> dict[str, float]:
     """
     hard = np.asarray(label) > 0.5
     both = 0 < hard.sum() < len(hard)
-    cuts = np.unique(np.quantile(probability, np.linspace(0, 1, 101)))
+    cuts = np.unique(np.quantile(probability, np.linspace(0, 1, 101), method="higher"))
     f1s = [float(f1_score(hard, probability >= cut, zero_division=0.0)) for cut in cuts]
     mean, share, count = reliability(probability, hard)
     return {

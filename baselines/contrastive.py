@@ -70,13 +70,12 @@ class ContrastivePolicy(OutcomePolicy):
 
     def _trained(self, train: RoutingData, validation: RoutingData) -> ContrastiveModel:
         """Return RouterDC trained on performances, for personas on how popular the answers were."""
-        metrics = dict(zip(train.tasks["task_id"], train.tasks["metric"], strict=True))
         liked = popularity_view(train), popularity_view(validation)
         # Personas who chose nothing leave what the answers are worth in themselves.
         if train.judged and all(map(_has_scores, liked)):
-            (train, validation), metrics = liked, {}
+            train, validation = liked
         config = self.encoder or EncoderConfig()
-        return ContrastiveModel.train(train, validation, config, metrics, self.device, self.seed, self.progress)
+        return ContrastiveModel.train(train, validation, config, self.device, self.seed, self.progress)
 
     def similarities(self, queries: Queries) -> np.ndarray:
         """Return (N, num_llms) cosines of queries and LLMs."""

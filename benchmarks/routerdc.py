@@ -3,7 +3,8 @@
 ROUTER_DATASETS=... python -m benchmarks.routerdc --splits 3 --set encoder.contrastive.side_dim=0
 
 Train, validation and held-back queries are split off each set by query id (data.split); the separate test files are not
-looked at. Beside `contrastive` stand the best single LLM and each set's best LLM, both chosen on train queries.
+looked at. Beside `contrastive` stand the best single LLM and each set's best LLM, both chosen on train queries, and the graph router
+over the same encoder, for a user who asks for performance alone.
 """
 
 from __future__ import annotations
@@ -20,15 +21,11 @@ from configs.schema import project_root
 from data_processing.sources import load_data
 from data_processing.splits import split_queries
 from graph.encoder import make_encoder
+from graph.graph_policy import GraphPolicy
 from graph.routing_data import prepare
 from graph.tuned_encoder import similarities, tuned_part
 
-ROWS = ("best single", "set means", "contrastive", "oracle")
-
-
-def counted(performance: np.ndarray, metrics: np.ndarray) -> np.ndarray:
-    """Return accuracies (N, L): a `probability` above 0 is right, other scores are as they are."""
-    return np.where((metrics == "probability")[:, None], (performance > 0).astype(float), performance)
+ROWS = ("best single", "set means", "contrastive", "graph", "oracle")
 
 
 def per_set(accuracy: np.ndarray, choice: np.ndarray, tasks: np.ndarray) -> np.ndarray:
@@ -41,10 +38,9 @@ def main() -> None:
     """Train on each split and print mean accuracies over the splits."""
     args = _parser().parse_args()
     torch.set_num_threads(args.threads)
-    keys = ["encoder.training=contrastive", *(args.set or ())]
+    keys = ["encoder.training=contrastive", "data.scores=counted", *(args.set or ())]
     config = load_config(args.config, keys)
     dataset = load_data(config).dataset
-    metric = dataset.tasks.set_index("task_id")["metric"]
     encoder = make_encoder(config.encoder, config.train.device)
     found: dict[str, list[np.ndarray]] = {name: [] for name in ROWS}
     for seed in range(config.seed, config.seed + args.splits):
@@ -54,9 +50,10 @@ def main() -> None:
         parts = []
         for data in (prepared.train, prepared.test):
             tasks = np.array([prepared.task_of[name] for name in data.queries.query_ids])
-            parts.append((tasks, counted(data.performance, metric[tasks].to_numpy())))
+            parts.append((tasks, data.performance))
         (train_tasks, train), (tasks, test) = parts
         means = {task: train[train_tasks == task].mean(axis=0) for task in np.unique(train_tasks)}
+        graph = GraphPolicy(config.graph, config.train, seed).fit(prepared.train, prepared.validation)
         tuned = tuned_part(prepared.features.encoder)
         width = prepared.test.queries.blocks[0]
         x = prepared.test.queries.embeddings
@@ -64,6 +61,7 @@ def main() -> None:
             "best single": np.full(len(tasks), np.mean(list(means.values()), axis=0).argmax()),
             "set means": np.array([means[task].argmax() for task in tasks]),
             "contrastive": similarities(tuned.learned, x[:, :width], x[:, width:]).argmax(axis=1),
+            "graph": graph.outcomes(prepared.test.queries)[..., 0].argmax(axis=1),
             "oracle": test.argmax(axis=1),
         }
         for name, choice in choices.items():

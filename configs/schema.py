@@ -66,6 +66,7 @@ class Data(Section):
     split: SplitShares = SplitShares()
     observed_llms_per_query: PositiveInt | None = None
     cost_scaling: Literal["per_task", "global"] = "per_task"
+    scores: Literal["published", "counted"] = "published"
     output_tokens: Annotated[int, Field(ge=0)] = 256
     llms_file: str | None = None
     simulated: SimulatedWorld = SimulatedWorld()
@@ -86,7 +87,7 @@ class Users(Section):
 
 class Contrastive(Section):
     loss: Literal["pairs", "listwise"] = "listwise"
-    target: Literal["performance", "counted", "reward"] = "performance"
+    target: Literal["performance", "reward"] = "performance"
     preference: Unit = 0.5
     smoothing: Unit = 0.9
     target_temperature: PositiveFloat = 0.03

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from configs.errors import InputError
-from configs.schema import Config
+from configs.schema import Config, Endpoint
 from data_processing.ask import Asked, ask_all
 from data_processing.cache import ResponseStore
 from data_processing.importers.describe import plural
@@ -21,7 +21,7 @@ from data_processing.judgements import READ, judgement_table, write_judgements
 from data_processing.llm_client import Call
 from data_processing.personas import make_personas, persona_users
 from data_processing.responses import told
-from data_processing.roster import AskedLLM, judge_llm
+from data_processing.roster import AskedLLM, endpoints_of, judge_llm
 from data_processing.rule_judge import RuleJudge
 from data_processing.shown_answers import shown_answers
 from data_processing.simulated.server import endpoints_up
@@ -61,7 +61,7 @@ def _by_llm(config: Config, workspace: Workspace) -> tuple[pd.DataFrame, Done, d
             "none; have more LLMs answer (build.llms), then run: python -m data_processing.responses, then score"
         )
     with ResponseStore(workspace.store) as store, endpoints_up(config, workspace) as live:
-        asker = _Asker(live, store)
+        asker = _Asker(live, endpoints_of(live, [llm]), store)
         judge = Judge(llm, config.build.judge, asker.takes_format(next(plan.askings()), llm))
         asked = asker.ask(map(judge.call, plan.askings()), plan.count_askings(), "judgements")
         _check_replies(asked, judge.call(next(plan.askings())), store)
@@ -83,6 +83,7 @@ class _Asker:
     """Asks within one budget."""
 
     live: Config
+    endpoints: Sequence[Endpoint]
     store: ResponseStore
     spent_usd: float = 0.0
     probed: int = 0  # calls that `takes_format` asked and had answered
@@ -92,7 +93,7 @@ class _Asker:
         asked = ask_all(
             calls,
             self.store,
-            self.live.build.endpoints,
+            self.endpoints,
             total=total,
             max_usd=None if most is None else max(0.0, most - self.spent_usd),
             label=label,

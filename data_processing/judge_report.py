@@ -138,9 +138,9 @@ def write_statistics(workspace: Workspace, found: dict[str, Any]) -> Path:
 
 
 def _share(same: pd.Series) -> dict[str, Any]:
-    asked, agreed = len(same), int(same.sum())
     from scipy import stats
 
+    asked, agreed = len(same), int(same.sum())
     interval = stats.binomtest(agreed, asked).proportion_ci(0.95, method="wilson")
     return {
         "asked": asked,

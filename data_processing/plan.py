@@ -15,7 +15,7 @@ from data_processing.cache import ResponseStore
 from data_processing.cost import count_tokens
 from data_processing.judge_cost import judge_cost
 from data_processing.responses import answer_call, usual_tokens
-from data_processing.roster import AskedLLM, judge_llm
+from data_processing.roster import AskedLLM, judge_llm, judged_by_llm
 
 CHUNK = 10_000  # calls whose keys are held at once
 
@@ -46,7 +46,7 @@ def plan(config: Config, queries: pd.DataFrame, llms: Sequence[AskedLLM], store_
     tokens = count_tokens(texts)
     with _opened(store_file) as store:
         costs = [_answers(config, texts, tokens, llm, store) for llm in llms]
-        if config.users.strategy == "llm_as_judge" and config.build.judge.by == "llm":
+        if judged_by_llm(config):
             costs.append(_judgements(config, queries, llms, store))
     return costs
 

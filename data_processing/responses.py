@@ -11,7 +11,7 @@ from data_processing.ask import Asked, ask_all
 from data_processing.cache import ResponseStore
 from data_processing.importers.describe import plural
 from data_processing.llm_client import Call
-from data_processing.roster import AskedLLM, asked_llms
+from data_processing.roster import AskedLLM, asked_llms, endpoints_of, judge_llm, judged_by_llm
 from data_processing.simulated.server import endpoints_up
 from data_processing.stage import Done, stage_main
 from data_processing.workspace import Workspace
@@ -20,11 +20,13 @@ from data_processing.workspace import Workspace
 def run(config: Config, workspace: Workspace) -> Done:
     """Ask what the store does not have. Raises `InputError` before the first call where prices lack."""
     queries, llms = workspace.read("queries", "unify"), asked_llms(config)
+    # The judge is asked later, but a price or key that it lacks is better known before answers are paid for.
+    asked_too = [judge_llm(config)] if judged_by_llm(config) else []
     with ResponseStore(workspace.store) as store, endpoints_up(config, workspace) as live:
         asked = ask_all(
             answer_calls(queries["query"].tolist(), llms, config.build.answers),
             store,
-            live.build.endpoints,
+            endpoints_of(live, [*llms, *asked_too]),
             total=len(queries) * len(llms),
             max_usd=config.build.max_usd,
             label="answers",

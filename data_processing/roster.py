@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from configs.catalogue import LlmEntry, read_llms, shipped_llms
@@ -90,6 +91,17 @@ def judge_llm(config: Config) -> AskedLLM:
     return _asked(config.build.judge.llm, "build.judge.llm", config)
 
 
+def judged_by_llm(config: Config) -> bool:
+    """Return whether `judge_llm` will be asked."""
+    return config.users.strategy == "llm_as_judge" and config.build.judge.by == "llm"
+
+
+def endpoints_of(config: Config, llms: Sequence[AskedLLM]) -> list[Endpoint]:
+    """Return the endpoints of these LLMs; the key of another one need not be there."""
+    names = {llm.endpoint.name for llm in llms}
+    return [endpoint for endpoint in config.build.endpoints if endpoint.name in names]
+
+
 def labelling_llm(config: Config, llm_id: str | None) -> AskedLLM:
     """Return the LLM that labels prompts, None: the simulated labeller. Raises `InputError` as `asked_llms`."""
     if llm_id is None:
@@ -111,7 +123,7 @@ def _simulated(entry: LlmEntry, build: Build, key: str) -> AskedLLM:
     if endpoint is None:
         raise InputError(
             f"{key}: expected whom to ask, got none, which means a simulated LLM, but no entry of build.endpoints is "
-            f"named simulated; name yours in {key}"
+            f"named simulated; name your LLMs in {key}"
         )
     return _with_endpoint(entry, endpoint, "data_processing/simulated/profiles.py")
 

@@ -45,14 +45,11 @@ class ContrastiveModel:
         train: RoutingData,
         validation: RoutingData,
         config: EncoderConfig,
-        metrics: dict[str, str],
         device: str = "auto",
         seed: int = 0,
         progress: bool = False,
     ) -> Self:
         """Return RouterDC trained on texts and performances; the features that the data bring are not looked at.
-
-        `metrics`: task -> what its scores are, where a score is not to be taken as it is.
 
         The order of the LLMs and of the queries does not matter. Raises `InputError` where `config` has no transformer
         or no query has a performance, `KeyboardInterrupt` where Ctrl-C cut the training.
@@ -75,7 +72,6 @@ class ContrastiveModel:
             seed,
             progress,
             cost=np.concatenate([data.cost for data in both]),
-            metrics=metrics,
         )
         trained_on = tuple(sorted(set(train.queries.task_ids)))
         return cls(features, config, tuple(train.llm_ids), trained_on)

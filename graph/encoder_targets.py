@@ -1,12 +1,10 @@
-"""What the encoder is taught: scores as they are, as answers are counted, or as rewards; and less noisy ones.
+"""What the encoder is taught: scores as they are or as rewards, and less noisy ones.
 
 One query's scores are one noisy draw: where an LLM that is right for a task fails on this query, that is mostly chance.
 Taken as they are they teach the encoder chance, and a router comes out below plain task means (benchmarks/LOG.md).
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -16,27 +14,19 @@ from configs.schema import Contrastive
 PRIOR_TEXTS = 5.0  # a group's mean starts as that of all texts, which weighs as much as so many of its own
 
 
-def targets(
-    performance: np.ndarray, cost: np.ndarray | None, metrics: Sequence[str] | None, config: Contrastive
-) -> np.ndarray:
+def targets(performance: np.ndarray, cost: np.ndarray | None, config: Contrastive) -> np.ndarray:
     """Return (N, L) what is taught, by `config.target`; NaN where `performance` (N, L) is.
 
-    `counted` needs `metrics`, of the task of each row: a `probability` above 0 is a right answer and counts 1, as
-    RouterDC counts (arXiv 2409.19886). `reward` needs `cost` (N, L) in [0, 1]. Raises `InputError` without it.
+    `reward` needs `cost` (N, L) in [0, 1]; raises `InputError` without it.
     """
-    if config.target == "counted":
-        if metrics is None:
-            raise InputError("encoder.contrastive.target: expected the metric of each task for counted, got none; "
-                             "--set encoder.contrastive.target=performance")  # fmt: skip
-        right = np.asarray(metrics, dtype=object) == "probability"
-        counted = np.where(np.isfinite(performance), (performance > 0).astype(float), np.nan)
-        return np.where(right[:, None], counted, performance)
-    if config.target == "reward":
-        if cost is None:
-            raise InputError("encoder.contrastive.target: expected costs for reward, got none; "
-                             "--set encoder.contrastive.target=performance")  # fmt: skip
-        return config.preference * performance - (1 - config.preference) * cost
-    return performance
+    if config.target == "performance":
+        return performance
+    if cost is None:
+        raise InputError(
+            "encoder.contrastive.target: expected costs for reward, got none; "
+            "--set encoder.contrastive.target=performance"
+        )
+    return config.preference * performance - (1 - config.preference) * cost
 
 
 def smoothed(scores: np.ndarray, groups: np.ndarray, weight: float) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-RIDGE = 1.0  # on slope and level, in units of rows: some hundred rows decide alone
+RIDGE = np.array([1.0, 0.1])  # on slope and level, in units of rows: some hundred rows decide alone
 MARGIN = 1e-6  # probabilities keep this distance from 0 and 1
 LEAST_SLOPE = 1e-3  # what tells nothing still keeps its order
 
@@ -41,7 +41,7 @@ class Platt:
             logit = weights[1] + weights[0] * x
             away = weights - origin
             error = expit(logit) - y
-            value = (np.logaddexp(0.0, logit) - y * logit).sum() + 0.5 * RIDGE * (away**2).sum()
+            value = (np.logaddexp(0.0, logit) - y * logit).sum() + 0.5 * (RIDGE * away**2).sum()
             return float(value), np.array([error @ x, error.sum()]) + RIDGE * away
 
         found = minimize(loss, origin, jac=True, method="L-BFGS-B", bounds=[(LEAST_SLOPE, None), (None, None)])

@@ -15,7 +15,7 @@ import pandas as pd
 
 from configs.errors import InputError
 from data_processing.importers.reading import files_in, task_of
-from data_processing.importers.routerdc import read_scores, score_metrics
+from data_processing.importers.routerdc import correct, read_scores, score_metrics
 
 NUMBERS = ["contrastive", "best_single", "own_best", "oracle"]
 COLUMNS = ["name", "queries", *NUMBERS, "own_best_llm"]
@@ -36,7 +36,7 @@ class ScoreSet:
         """Return (N, L): what each answer counts, in [0, 1]; NaN where unobserved."""
         if self.metric != "probability":
             return self.scores
-        return np.where(np.isfinite(self.scores), (self.scores > 0).astype(float), np.nan)
+        return np.stack([correct(pd.Series(column)).to_numpy() for column in self.scores.T], axis=1)
 
 
 def read_score_sets(paths: Sequence[Path], llm_ids: Sequence[str]) -> list[ScoreSet]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -81,10 +80,7 @@ def prepare(
     features = QueryFeatures(encoder, config.encoder.drop_boilerplate, config.encoder.style)
     features.fit(list(seen_tasks[train_rows]), list(queries["query"][train_rows]))
     if config.encoder.training == "contrastive":
-        metrics = dict(zip(dataset.tasks["task_id"], dataset.tasks["metric"], strict=True))
-        train_features(
-            features, queries, seen_tasks, part, performance, llms, config, seed, progress, checkpoint, cost, metrics
-        )
+        train_features(features, queries, seen_tasks, part, performance, llms, config, seed, progress, checkpoint, cost)
     batch = features.transform(query_ids, list(seen_tasks), list(queries["query"]), progress)
     users = _visible_users(dataset.users, config.users.preference_stated)
     if judge is not None:
@@ -146,18 +142,15 @@ def train_features(
     progress: bool,
     checkpoint: Path | None = None,
     cost: np.ndarray | None = None,
-    metrics: Mapping[str, str] | None = None,
 ) -> None:
     """Fine-tune the encoder of `features` on the train queries, stopping by validation; test queries are not looked at.
 
     Shapes: rows of `queries`, `tasks`, `part` (Q,) and `performance`, `cost` (Q, L) are the same; `llms` are the
-    columns. `checkpoint`: see `train_encoder`. `cost` and `metrics` (what the performances of each task are, by the
-    `task_id` of `queries`) serve targets that need them. Raises `KeyboardInterrupt` where Ctrl-C cut it: half a
-    training must not pass for one.
+    columns. `checkpoint`: see `train_encoder`. `cost` serves the target that needs it. Raises `KeyboardInterrupt` where
+    Ctrl-C cut it: half a training must not pass for one.
     """
     names = np.array(sorted(set(tasks[part == "train"])), dtype=object)
-    metric = None if metrics is None else [metrics.get(task_id, "") for task_id in queries["task_id"]]
-    target = targets(performance, cost, metric, config.encoder.contrastive)
+    target = targets(performance, cost, config.encoder.contrastive)
 
     def scored(name: str) -> Scored:
         rows = np.flatnonzero(part == name)

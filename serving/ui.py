@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import gradio
 
 EVERYBODY, OWN_WISH, USER = "everybody", "own", "user:"  # what the picker holds; users with their id
-STEP = 0.05
+STEP, DECIMALS = 0.01, 2  # of the slider
 WARMING = ("How much is 17 * 3?", "word " * 2000)  # a short and a long prompt, so that no reader waits for either
 
 
@@ -49,8 +49,9 @@ class Desk:
         return [str(text) for text in queries.loc[order].drop_duplicates("task_id")["query"]]
 
     def wish(self, who: str) -> float | None:
-        """Return the preference that the router knows or infers of who asks; None where a taste decides instead."""
-        return self.router.wish(_user(who)).preference
+        """Return the preference that the router knows or infers of who asks, for the slider; None for a taste."""
+        preference = self.router.wish(_user(who)).preference
+        return None if preference is None else round(preference, DECIMALS)
 
     def view(self, prompt: str, who: str, slider: float) -> View:
         """Return what to show; the slider counts only for one's own wish."""
@@ -102,7 +103,7 @@ def build_page(desk: Desk) -> gradio.Blocks:
                 slider = gr.Slider(
                     0,
                     1,
-                    value=0.5 if wish is None else round(wish / STEP) * STEP,
+                    value=0.5 if wish is None else wish,
                     step=STEP,
                     label="Cost or quality",
                     info="0: only the cost counts. 1: only the quality. Moving it states a wish of your own.",

@@ -20,16 +20,26 @@ from data_processing.tables import Dataset, ordered_unique
 def load(path: Path, data: Data) -> Dataset:
     """Read every JSON at `path`; the task is the file's stem less `_train` or `_test`, so that both sets meet.
 
-    Performance is the raw score. What a score is stands in the task's `metric`: `probability` (of the right choice, 0
-    where the choice was wrong, so any score above 0 is correct) or `multi_attempt` (share of right attempts). The
-    files do not say which; `configs/tasks.yaml` does, and for other tasks it is told from the scores, and noted.
+    What a score is stands in the task's `metric`: `probability` (of the right choice, 0 where the choice was wrong, so
+    any score above 0 is correct) or `multi_attempt` (share of right attempts). The files do not say which;
+    `configs/tasks.yaml` does, and for other tasks it is told from the scores, and noted. Performance is the raw score,
+    or under `data.scores: counted` what the paper counts it as; the metric of such a probability is then `accuracy`.
     """
     rows = read_scores(path)
     metrics, notes = score_metrics(rows)
+    if data.scores == "counted":
+        sure = rows["task_id"].map(metrics) == "probability"
+        rows = rows.assign(performance=rows["performance"].mask(sure, correct(rows["performance"])))
+        metrics = {task: "accuracy" if metric == "probability" else metric for task, metric in metrics.items()}
     llms, llm_notes = llm_table(llms_of(rows), data)
     tasks = task_table(list(metrics), metrics)
     dataset = assemble("routerdc", rows, llms, tasks, "none", notes + llm_notes)
     return with_computed_cost(dataset, data.output_tokens, prices_file(data))
+
+
+def correct(probability: pd.Series) -> pd.Series:
+    """Return 1.0 where the probability of the right choice is above 0, as the paper counts, else 0.0; NaN stays."""
+    return (probability > 0).astype("float64").mask(probability.isna())
 
 
 def read_scores(path: Path) -> pd.DataFrame:

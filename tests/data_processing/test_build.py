@@ -196,6 +196,23 @@ def test_a_missing_key_names_the_variable(
     assert "ROUTER_TEST_KEY" in capsys.readouterr().err
 
 
+def test_a_key_is_asked_for_where_it_is_needed_and_nowhere_else(
+    tmp_path: Path, served: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("ROUTER_TEST_KEY", raising=False)
+    other = ", {name: other, base_url: 'http://127.0.0.1:9/v1', api_key_env: ROUTER_TEST_KEY}]"
+    both = ["--set", served.removesuffix("]") + other]
+    assert main(arguments(tmp_path, *both)) == 0
+    llms = tmp_path / "llms.yaml"
+    prices = "input_price_usd_per_mtok: 1.0, output_price_usd_per_mtok: 1.0"
+    llms.write_text(f"llms: [{{llm_id: reader, endpoint: other, {prices}}}]\n", encoding="utf-8")
+    judged = ["users.strategy=llm_as_judge", "build.judge.llm=reader", f"data.llms_file={llms}", "name=judged"]
+    assert main(arguments(tmp_path, *both, *[part for key in judged for part in ("--set", key)])) == 2
+    assert "ROUTER_TEST_KEY" in capsys.readouterr().err
+    with ResponseStore(tmp_path / "judged" / "responses.sqlite") as store:
+        assert store.spent_usd() == 0  # the judge's key is missed before answers are paid for
+
+
 def test_the_main_job_trains_on_what_was_built(built: Path, tmp_path: Path) -> None:
     more = ["data.source=tables", f"data.path={built}/default/tables", "evaluate.policies=[graph, best_single]"]
     quick = [

@@ -34,7 +34,7 @@ def simulate(rows: list, config: Users, seed: int = 0) -> pd.DataFrame:
     return simulate_interactions(make_users(config), queries, llms, performance, cost, config, seed)
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(WORLDS, ALPHAS)
 def test_users_choose_the_best_observed_answer_and_of_equal_ones_the_cheaper(rows: list, alphas: list[float]) -> None:
     config = Users(preferences=tuple(alphas))

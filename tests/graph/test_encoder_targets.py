@@ -1,4 +1,4 @@
-"""What is taught: counted answers, rewards, smoothed scores."""
+"""What is taught: rewards, smoothed scores."""
 
 import numpy as np
 import pytest
@@ -15,23 +15,17 @@ COST = np.array([[0.5, 0.0, NAN], [1.0, 0.2, 0.0]])
 
 
 def test_performance_is_taken_as_it_is() -> None:
-    np.testing.assert_array_equal(targets(PERFORMANCE, None, None, Contrastive()), PERFORMANCE)
-
-
-def test_a_probability_above_zero_is_a_right_answer_and_other_scores_stay() -> None:
-    got = targets(PERFORMANCE, None, ["probability", "multi_attempt"], Contrastive(target="counted"))
-    np.testing.assert_array_equal(got, [[1.0, 0.0, NAN], [0.3, 1.0, 0.0]])
+    np.testing.assert_array_equal(targets(PERFORMANCE, None, Contrastive()), PERFORMANCE)
 
 
 def test_rewards_have_the_cost_in_them() -> None:
-    got = targets(PERFORMANCE, COST, None, Contrastive(target="reward", preference=0.8))
+    got = targets(PERFORMANCE, COST, Contrastive(target="reward", preference=0.8))
     np.testing.assert_allclose(got, 0.8 * PERFORMANCE - 0.2 * COST)
 
 
-@pytest.mark.parametrize("target", ["counted", "reward"])
-def test_what_a_target_needs_is_asked_for(target: str) -> None:
-    with pytest.raises(InputError, match=r"encoder\.contrastive\.target"):
-        targets(PERFORMANCE, None, None, Contrastive.model_validate({"target": target}))
+def test_rewards_need_costs() -> None:
+    with pytest.raises(InputError, match=r"encoder\.contrastive\.target: expected costs"):
+        targets(PERFORMANCE, None, Contrastive(target="reward"))
 
 
 @given(

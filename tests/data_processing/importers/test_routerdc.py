@@ -72,6 +72,22 @@ def test_what_a_score_is_stands_in_the_metric(tmp_path: Path) -> None:
     assert not noted(dataset, "'cmmlu'")
 
 
+def test_scores_can_be_counted_as_the_paper_does(tmp_path: Path) -> None:
+    rows = [record("q", a=0.3, b=0.0), record("r", a=None, b=1e-9)]
+    for name in ("cmmlu_train", "gsm8k_train"):
+        write_json(tmp_path / f"{name}.json", rows)
+    dataset = load(tmp_path, scores="counted")
+    table = dataset.outcomes.merge(dataset.queries, on="query_id").set_index(["task_id", "query", "llm_id"])
+    performance = table["performance"].to_dict()
+    assert performance["cmmlu", "q", "a"] == 1.0
+    assert performance["cmmlu", "q", "b"] == 0.0
+    assert performance["cmmlu", "r", "b"] == 1.0
+    assert performance["gsm8k", "q", "a"] == 0.3
+    assert ("cmmlu", "r", "a") not in performance, "not known is not wrong"
+    metrics = dict(zip(dataset.tasks["task_id"], dataset.tasks["metric"], strict=True))
+    assert metrics == {"cmmlu": "accuracy", "gsm8k": "multi_attempt"}
+
+
 def test_prices_give_a_computed_cost(tmp_path: Path) -> None:
     prices = tmp_path / "mine.yaml"
     prices.write_text(PRICED)
