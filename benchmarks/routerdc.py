@@ -3,8 +3,8 @@
 ROUTER_DATASETS=... python -m benchmarks.routerdc --splits 3 --set encoder.contrastive.side_dim=0
 
 Train, validation and held-back queries are split off each set by query id (data.split); the separate test files are not
-looked at. Beside `contrastive` stand the best single LLM and each set's best LLM, both chosen on train queries, and the graph router
-over the same encoder, for a user who asks for performance alone.
+looked at. Beside `contrastive` stand the best single LLM and each set's best LLM, both chosen on train queries, and the
+graph router over the same encoder, for a user who asks for performance alone.
 """
 
 from __future__ import annotations
