@@ -125,8 +125,8 @@ def from_outcomes(config: Config) -> Trained:
 def _table(measured: dict[str, float], count: int) -> list[str]:
     return [
         f"test split: {count:,} prompts, {measured['positives']:.1%} of them need the strong one",
-        f"AUROC {measured['auroc']:.3f}   F1 {measured['f1']:.3f} at 0.5, {measured['best_f1']:.3f} at "
-        f"{measured['best_cut']:.2f}   Brier {measured['brier']:.3f}   calibration error {measured['ece']:.3f}",
+        f"AUROC {measured['auroc']:.3f}   F1 {measured['f1']:.3f} at 0.5, at best {measured['best_f1']:.3f} "
+        f"at {measured['best_cut']:.2f}   Brier {measured['brier']:.3f}   calibration error {measured['ece']:.3f}",
     ]
 
 

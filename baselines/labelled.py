@@ -76,6 +76,11 @@ def train_on_labels(table: pd.DataFrame, config: Config) -> tuple[BinaryRouter, 
     label = table["label"].to_numpy()
     x = features.transform(list(table["query_id"]), [UNKNOWN_TASK] * len(table), texts).embeddings.astype(np.float64)
     train, held = part == "train", part == "validation"
+    if len(set(label[train])) < 2:
+        raise InputError(
+            f"--labels: expected prompts of both labels to train on, got {plural(int(train.sum()), 'prompt')} of one "
+            f"label among {len(table)}; label more"
+        )
     head = Classifier.fit(x[train], label[train], x[held], label[held])
     return BinaryRouter(features, config.encoder, head, WEAK, STRONG), part == "test"
 

@@ -74,7 +74,8 @@ def test_outcomes_to_a_router(tmp_path: Path, config: Path, capsys: pytest.Captu
     router = BinaryRouter.load(tmp_path / "out" / "router")
     assert f"weak {router.weak_id}, strong {router.strong_id}" in capsys.readouterr().out
     expected = router.expected(["solve 2 + 2", "write a poem"])
-    assert expected is not None and expected.shape == (2, 2, 2)
+    assert expected is not None
+    assert expected.shape == (2, 2, 2)
     assert (expected[:, 1, 1] > expected[:, 0, 1]).all(), "the strong one is dearer"
     assert np.isfinite(expected).all()
 
@@ -103,6 +104,10 @@ def test_the_top_layers_are_tuned_on_labels(tmp_path: Path) -> None:
         ([{"query": "a"}], "line 1: expected a label"),
         ([{"query": "a", "label": INFERIOR}, {"query": "a", "label": SUPERIOR}], "line 2: expected one label"),
         ([], "expected at least one"),
+        (
+            [{"query": f"a {n}", "label": INFERIOR} for n in range(20)] + [{"query": "b", "label": SUPERIOR}],
+            "of one label",
+        ),
     ],
 )
 def test_wrong_labels_are_named(
@@ -111,7 +116,8 @@ def test_wrong_labels_are_named(
     path = written(tmp_path, rows)
     assert binary.main(["--labels", str(path), "--config", str(config), "--output", str(tmp_path / "out")]) == 2
     error = capsys.readouterr().err
-    assert says in error and error.count("\n") == 1
+    assert says in error
+    assert error.count("\n") == 1
     assert not (tmp_path / "out").exists()
 
 
@@ -128,7 +134,7 @@ def test_the_figure_shows_what_was_observed() -> None:
     figure = draw(probability, (rng.random(500) < probability).astype(float))
     observed = figure.axes[0].lines[1]
     np.testing.assert_allclose(observed.get_xdata(), observed.get_ydata(), atol=0.2)
-    assert [text.get_text() for text in figure.axes[1].get_legend().get_texts()][0].startswith("weak suffices")
+    assert next(text.get_text() for text in figure.axes[1].get_legend().get_texts()).startswith("weak suffices")
     draw(np.array([0.3]), np.array([1.0]))
 
 

@@ -68,4 +68,5 @@ def test_bins_have_about_equal_counts() -> None:
     assert count.sum() == 103
     assert np.ptp(count) <= 1
     assert (np.diff(mean) > 0).all()
-    assert share[0] == 0 and share[-1] == 1
+    assert share[0] == 0
+    assert share[-1] == 1

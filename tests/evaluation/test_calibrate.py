@@ -75,7 +75,8 @@ def test_a_graph_router(tmp_path: Path, prompts: Path, capsys: pytest.CaptureFix
     assert found["cost_usd"]["weak"] < found["cost_usd"]["routed"] < found["cost_usd"]["strong"]
     told = capsys.readouterr().out
     assert f"{found['strong_id']} for 30.0% of 42 prompts, else {found['weak_id']}" in told
-    assert "saved" in told and f"written: {out}" in told
+    assert "saved" in told
+    assert f"written: {out}" in told
     assert calibrate.main([*arguments, "--weak", "delta", "--strong", "fjord"]) == 0
     assert "fjord for 30.0% of 42 prompts, else delta" in capsys.readouterr().out
 
@@ -92,7 +93,8 @@ def test_a_classifier_of_labels_knows_no_cost(
     assert calibrate.main(arguments) == 0
     told = capsys.readouterr().out
     assert "superior for 50.0% of 42 prompts" in told
-    assert "performance" not in told and "cost" not in told
+    assert "performance" not in told
+    assert "cost" not in told
     assert calibrate.main([*arguments, "--weak", "gpt"]) == 2
     assert "--weak: expected 'inferior'" in capsys.readouterr().err
 

@@ -14,7 +14,8 @@ def test_the_share_is_exact_in_expectation(share: float, values: int) -> None:
     assert threshold.expected(need).mean() == pytest.approx(share, abs=1e-12)
     assert 0 <= threshold.coin <= 1
     above, at = threshold.reachable(need)
-    assert above <= share + 1e-12 and share - 1e-12 <= at
+    assert above <= share + 1e-12
+    assert share - 1e-12 <= at
 
 
 def test_by_hand() -> None:
