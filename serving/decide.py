@@ -6,17 +6,13 @@ import dataclasses
 import functools
 import math
 
-import numpy as np
-
 from configs.errors import InputError, did_you_mean
 from data_processing.cost import count_tokens
-from graph.graph_policy import GraphPolicy
+from graph.needs import GraphPair
 from graph.records import Decision
 from graph.router import Router
 
 NOBODY = ""  # the user nobody knows anything of: the population decides
-# A user who minds the cost so little that it only breaks ties: the strong LLM is needed where this one is better off.
-NEARLY_ALL_QUALITY = 0.95
 SHOWN_CHARACTERS = 220  # of a known question
 LEAST_SHOWN = 0.0001  # dollars
 LONG = 20  # characters a token, far more than any language needs
@@ -38,7 +34,7 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """How likely it is that the strong of two LLMs answers better than the weak one; `probability` in [0, 1]."""
+    """How likely it is that the strong LLM answers better than the weak one; `probability` in [0, 1]."""
 
     weak_id: str
     strong_id: str
@@ -81,7 +77,7 @@ def decide(router: Router, question: str, user_id: str = NOBODY, preference: flo
         decision.llm_id,
         decision.task_id,
         decision.confidence,
-        need(router, decision),
+        need(router, question),
         decision.preference,
         bars(decision, str(router.about.get("cost_kind", "none"))),
         tuple((near["task_id"], shortened(near["query"])) for near in decision.nearest_queries),
@@ -90,35 +86,19 @@ def decide(router: Router, question: str, user_id: str = NOBODY, preference: flo
     )
 
 
-def need(router: Router, decision: Decision) -> Need | None:
-    """Return how likely the strong LLM is needed for the decision's question; None unless there are just two LLMs.
+def need(router: Router, question: str) -> Need | None:
+    """Return how likely the strong LLM is needed, whoever asks; None where the router knows of one LLM alone.
 
-    Strong is the LLM of higher mean performance on the known questions (then the dearer one). The probability is the
-    router's own calibrated one, for a user who weighs quality with `NEARLY_ALL_QUALITY`, whoever asks.
+    The pair is that of `graph.needs.choose_pair`: the LLM of the best mean performance, and the cheapest.
     """
-    if len(decision.alternatives) != 2:
-        return None
-    strong_id = strongest(router.policy)
-    weak, strong = sorted(decision.alternatives, key=lambda item: item.llm_id == strong_id)
-    alpha = NEARLY_ALL_QUALITY
-    scores = np.array(
-        [[alpha * item.expected_performance - (1 - alpha) * item.expected_cost for item in (weak, strong)]]
-    )
-    sure = float(router.policy.confidence.probability(scores, np.array([alpha]))[0])
-    if np.isnan(sure):
-        return None
-    return Need(weak.llm_id, strong.llm_id, sure if scores[0, 1] > scores[0, 0] else 1 - sure)
+    pair = pair_of(router)
+    return None if pair is None else Need(pair.weak_id, pair.strong_id, float(pair.need([question])[0]))
 
 
 @functools.lru_cache(maxsize=8)
-def strongest(policy: GraphPolicy) -> str:
-    """Return the LLM of highest mean performance on the known questions; of equal ones the dearer."""
-    known = policy.remembered()
-    worth = [
-        (float(np.nanmean(performance)), float(np.nanmean(cost)))
-        for performance, cost in zip(known.performance.T, known.cost_usd.T, strict=True)
-    ]
-    return policy.llm_ids[worth.index(max(worth))]
+def pair_of(router: Router) -> GraphPair | None:
+    """Return the router's weak and strong LLM, calibrated once on its known questions."""
+    return GraphPair.of(router) if len(router.llm_ids) > 1 else None
 
 
 def bars(decision: Decision, cost_kind: str) -> tuple[Bar, ...]:

@@ -117,7 +117,8 @@ def pins(name: str) -> dict[str, str]:
 
 
 def test_requirements_are_pinned_once() -> None:
-    runtime, development = pins("requirements.txt"), pins("requirements-dev.txt")
+    runtime = pins("requirements.txt") | pins("requirements-serving.txt")
+    development = pins("requirements-dev.txt")
     assert runtime["torch"] == "2.13.0"
     assert not set(runtime) & set(development)
 
@@ -140,7 +141,8 @@ def test_what_is_imported_is_required() -> None:
     }  # fmt: skip
     tests = list((ROOT / "tests").rglob("*.py"))
     here = {path.name for path in ROOT.iterdir() if path.is_dir()} | {path.stem for path in ROOT.glob("*.py")}
-    runtime, development = pins("requirements.txt"), pins("requirements-dev.txt")
+    runtime = pins("requirements.txt") | pins("requirements-serving.txt")
+    development = pins("requirements-dev.txt")
     for files, allowed in ((sources(), set(runtime)), (tests, {*runtime, *development})):
         foreign = imported(files) - here - set(sys.stdlib_module_names) - {"__future__"}
         assert {distribution.get(name, name) for name in foreign} <= allowed

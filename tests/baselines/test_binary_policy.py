@@ -8,7 +8,7 @@ from scipy.stats import spearmanr
 
 from baselines.binary_policy import BinaryPolicy
 from graph.records import RoutingData
-from tests.contract import make_world
+from tests.contract import make_world, reordered
 
 
 def two_llms(queries: int = 400, seed: int = 0) -> tuple[RoutingData, RoutingData, np.ndarray]:
@@ -97,3 +97,12 @@ def test_an_unknown_task_is_read_as_the_nearest() -> None:
     tasks = slice(validation.queries.embeddings.shape[1], validation.queries.embeddings.shape[1] + len(policy.tasks))
     assert (lost[:, tasks].sum(axis=1) == 1).all()
     assert (lost[:, tasks] == known[:, tasks]).all(axis=1).mean() > 0.8
+
+
+def test_the_order_of_rows_moves_no_bit() -> None:
+    train, validation, _ = two_llms(150)
+    heads = [
+        BinaryPolicy().fit(*splits).heads["need"].weights
+        for splits in ((train, validation), (reordered(train, 3), reordered(validation, 3)))
+    ]
+    np.testing.assert_array_equal(heads[0], heads[1])

@@ -70,3 +70,14 @@ def test_bins_have_about_equal_counts() -> None:
     assert (np.diff(mean) > 0).all()
     assert share[0] == 0
     assert share[-1] == 1
+
+
+def test_validation_chooses_how_far_to_shrink() -> None:
+    rng = np.random.default_rng(0)
+    noise, toss = rng.normal(size=(2, 80, 30)), rng.integers(0, 2, (2, 80)).astype(float)
+    assert Classifier.fit(noise[0], toss[0], noise[1], toss[1]).chosen == min(PENALTIES)
+    x, y, _ = make(2000, 0)
+    held, held_y, _ = make(2000, 1)
+    assert Classifier.fit(0.03 * x, y, 0.03 * held, held_y).chosen == max(PENALTIES), (
+        "small features need large weights"
+    )

@@ -91,7 +91,7 @@ def test_the_pair_that_is_asked_for() -> None:
     default = GraphPair.of(router)
     assert GraphPair.of(router, weak_id=default.strong_id).strong_id != default.strong_id
     assert GraphPair.of(router, strong_id=default.weak_id).weak_id != default.weak_id
-    with pytest.raises(InputError, match="--weak: expected one of .*did you mean"):
+    with pytest.raises(InputError, match=r"--weak: expected one of .*did you mean"):
         GraphPair.of(router, weak_id=first + "x")
     with pytest.raises(InputError, match="expected two LLMs"):
         GraphPair.of(router, first, first)

@@ -1,13 +1,14 @@
 """From a router and a question to what the page shows."""
 
 import copy
-import math
+from collections.abc import Callable
 
 import pytest
 
 from configs.errors import InputError
+from graph.needs import GraphPair
 from graph.router import Router
-from serving.decide import decide, shortened, strongest, thousand
+from serving.decide import decide, shortened, thousand
 from tests.graph.routers import router_of
 from tests.graph.world import LLMS
 
@@ -62,22 +63,16 @@ def test_a_long_prompt_says_how_it_is_read_and_a_short_one_does_not() -> None:
     assert decide(router, QUESTION).notes == ()
 
 
-def test_with_two_llms_the_need_of_the_strong_one_does_not_depend_on_who_asks() -> None:
-    router = two_llms()
+@pytest.mark.parametrize("make", [two_llms, router_of], ids=["two LLMs", "more"])
+def test_the_need_of_the_strong_one_does_not_depend_on_who_asks(make: Callable[[], Router]) -> None:
+    router = make()
     views = [decide(router, QUESTION, preference=preference) for preference in (0.0, 0.5, 1.0)]
     (found,) = {view.need for view in views}
     assert found is not None
-    assert (found.weak_id, found.strong_id) == (LLMS[0], LLMS[3])
+    pair = GraphPair.of(router)
+    assert (found.weak_id, found.strong_id) == (pair.weak_id, pair.strong_id)
+    assert found.probability == pytest.approx(float(pair.need([QUESTION])[0]), abs=1e-6)
     assert 0 < found.probability < 1
-    near = router.route(QUESTION, preference=0.95)
-    sure = near.confidence if near.llm_id == found.strong_id else 1 - (near.confidence or math.nan)
-    assert found.probability == pytest.approx(sure, abs=1e-6)
-
-
-def test_without_two_llms_nobody_speaks_of_a_strong_one() -> None:
-    router = router_of()
-    assert decide(router, QUESTION).need is None
-    assert strongest(router.policy) in LLMS
 
 
 def test_without_costs_none_is_shown() -> None:
