@@ -1,6 +1,7 @@
 """Asking many calls: what is asked, what is stored, what stops it, over real HTTP."""
 
 import asyncio
+import gc
 import itertools
 import resource
 import signal
@@ -71,6 +72,13 @@ def test_each_call_is_asked_once_ever(store: ResponseStore) -> None:
     assert first.spent_usd == pytest.approx(30 * 15e-6)
     assert again.spent_usd == pytest.approx(2 * 15e-6)
     assert store.spent_usd() == pytest.approx(32 * 15e-6)
+
+
+def test_the_collector_is_as_it_was_afterwards(store: ResponseStore) -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    with serving(echo) as api:
+        run(some_calls(2), store, api.endpoint(), total=2)
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
 
 
 def test_equal_calls_are_asked_once(store: ResponseStore, monkeypatch: pytest.MonkeyPatch) -> None:
