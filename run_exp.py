@@ -38,7 +38,6 @@ from graph.routing_data import PreparedData, prepare
 
 LOG = logging.getLogger("run_exp")
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
-MAX_SEED = 10**9  # repeats and clusterings count up from it
 # In this order: what marks a finished run goes first.
 RESULT_FILES = (
     "metrics.json",
@@ -68,7 +67,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         config = load_config(options.config, options.set or ())
-        check_seed(config.seed)
         folder = prepare_folder(Path(options.output or config.output.folder) / config.name)
         start_logging(folder, config.tracking.log_level)
         return run(config, folder)
@@ -145,12 +143,6 @@ def run(config: Config, folder: Path) -> int:
     # Last, in one step: a folder with metrics.json is a finished run.
     write_metrics(metrics, folder / ("metrics.partial.json" if interrupted else "metrics.json"))
     return INTERRUPTED if interrupted else DONE
-
-
-def check_seed(seed: int) -> None:
-    """Raise `InputError` for a seed that not every library takes: numpy none below 0, scikit-learn none above 2³²."""
-    if not 0 <= seed <= MAX_SEED:
-        raise InputError(f"seed: expected a whole number from 0 to {MAX_SEED}, got {seed}; give another")
 
 
 def describe(loaded: LoadedData) -> str:

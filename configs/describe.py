@@ -90,7 +90,7 @@ def _rules(metadata: typing.Iterable[Any]) -> str:
     for rule in metadata:
         for kind, name, sign in ((Ge, "ge", ">="), (Gt, "gt", ">"), (Le, "le", "<="), (Lt, "lt", "<")):
             if isinstance(rule, kind):
-                words.append(f"{sign} {getattr(rule, name):g}")
+                words.append(f"{sign} {getattr(rule, name)}")
         if isinstance(rule, MinLen):
             words.append(f"of at least {rule.min_length} characters")
         pattern = getattr(rule, "pattern", None)

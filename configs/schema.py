@@ -31,6 +31,9 @@ Unit = Annotated[float, Field(ge=0, le=1)]
 Share = Annotated[float, Field(gt=0, lt=1)]
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
+# What every library takes, with room for repeats and clusterings that count up from it: numpy takes none below 0,
+# scikit-learn none above 2³².
+Seed = Annotated[int, Field(ge=0, le=10**9)]
 
 
 class Section(BaseModel):
@@ -286,7 +289,7 @@ class Config(Section):
     """One experiment."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")] = "default"
-    seed: int = 0
+    seed: Seed = 0
     data: Data = Data()
     users: Users = Users()
     build: Build = Build()

@@ -29,7 +29,6 @@ from graph.tuned_encoder import tuned_part
 
 LOG = logging.getLogger(__name__)
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
-MAX_SEED = 10**9  # as in run_exp.py
 RESULTS = ("validation.csv", "history.csv", "clusters.csv", "clusters.png")
 EPILOG = """examples:
   python -m graph.contrastive --config configs/routerdc.yaml
@@ -73,8 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def train(options: argparse.Namespace) -> int:
     """Train as the configuration says, write everything into the run's folder, print what validation says."""
     config = load_config(options.config, options.set or ())
-    if not 0 <= config.seed <= MAX_SEED:
-        raise InputError(f"seed: expected a whole number from 0 to {MAX_SEED}, got {config.seed}; give another")
     config = config.model_copy(update={"encoder": config.encoder.model_copy(update={"training": "contrastive"})})
     need_transformer(config.encoder)
     folder = _folder(Path(options.output or config.output.folder) / config.name, options.resume)

@@ -164,7 +164,7 @@ def open_page(blocks: gradio.Blocks, host: str, port: int) -> str:
     """Serve a page in the background and return its address; `InputError` where the port is taken."""
     gr = _gradio()
     try:
-        blocks.launch(
+        _, address, _ = blocks.launch(
             server_name=host,
             server_port=port,
             share=False,
@@ -188,7 +188,7 @@ def open_page(blocks: gradio.Blocks, host: str, port: int) -> str:
         raise InputError(
             f"--port: expected a free port at {host}, got {port}, which is taken or not allowed; choose another, or 0"
         ) from err
-    return blocks.local_url
+    return address
 
 
 def _gradio() -> Any:
