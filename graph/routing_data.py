@@ -86,10 +86,9 @@ def prepare(
     if judge is not None:
         interactions = judge.interactions(np.isfinite(performance), query_ids)
     elif dataset.interactions.empty:
-        interactions = simulate_interactions(
-            dataset.users, list(queries["query_id"][train_rows]), llm_ids,
-            performance[train_rows], cost[train_rows], config.users, seed,
-        )  # fmt: skip
+        known = list(queries["query_id"][train_rows])
+        seen = performance[train_rows], cost[train_rows]
+        interactions = simulate_interactions(dataset.users, known, llm_ids, *seen, config.users, seed)
     else:
         interactions = dataset.interactions
     shares = {name: float((part == name).sum() / train_rows.sum()) for name in ("train", "validation")}

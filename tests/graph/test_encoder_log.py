@@ -40,7 +40,9 @@ def test_the_package_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         Curves(str(tmp_path), "run")
 
 
-def test_nothing_is_written_unless_asked() -> None:
+def test_nothing_is_written_unless_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     curves = Curves(None, "run")
     curves.add({"step": 1, "train_loss": 1.0})
     curves.close()
+    assert not list(tmp_path.iterdir())
