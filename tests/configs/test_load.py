@@ -174,7 +174,7 @@ def test_shipped_experiments_load(name: str, monkeypatch: pytest.MonkeyPatch) ->
     config = load_config(FOLDER / f"{name}.yaml")
     source = SOURCES[name]
     assert (config.name, config.data.source, config.data.path) == (name, source, f"/some/where/{source}")
-    assert config.evaluate.repeats == (3 if name == "thin_logs" else 5)
+    assert config.evaluate.repeats == (3 if name in ("thin_logs", "routerdc") else 5)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
