@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import os
 import threading
 from pathlib import Path
@@ -118,33 +119,43 @@ def build_page(desk: Desk) -> gradio.Blocks:
                 answer = gr.HTML(elem_id="answer")
                 result = gr.HTML(page.invitation(), elem_id="result")
                 spoken = gr.HTML(elem_id="spoken")
-        _wire(desk, prompt, who, slider, send, example, answer, result, spoken)
+        _wire(gr, desk, prompt, who, slider, send, example, answer, result, spoken)
     return blocks
 
 
 def _wire(
-    desk: Desk, prompt: Any, who: Any, slider: Any, send: Any, example: Any, answer: Any, result: Any, spoken: Any
+    gr: Any,
+    desk: Desk,
+    prompt: Any,
+    who: Any,
+    slider: Any,
+    send: Any,
+    example: Any,
+    answer: Any,
+    result: Any,
+    spoken: Any,
 ) -> None:
-    """Say what happens when. Without the queue a decision is one request; of many keystrokes only the last waits."""
+    """Say what happens when. Without the queue a decision is one request; of many keystrokes only the last waits.
+
+    One listener decides whatever was touched: with one each, the late reply to a keystroke could replace the decision
+    of a slider moved since.
+    """
     inputs, outputs = [prompt, who, slider], [result, spoken]
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    live = {**quick, "trigger_mode": "always_last"}
     examples = itertools.cycle(desk.examples())
 
-    def moved(text: str, value: float) -> tuple[str, str, str]:
-        return OWN_WISH, *desk.shown(text, OWN_WISH, value)
-
-    def picked(text: str, person: str, value: float) -> tuple[float, str, str]:
+    def wished(person: str, value: float) -> float:
         wish = None if person == OWN_WISH else desk.wish(person)
-        return value if wish is None else wish, *desk.shown(text, person, value)
+        return value if wish is None else wish
 
     def sent(text: str, person: str, value: float) -> tuple[str, str, str]:
         return "", *desk.shown(text, person, value, sent=True)
 
-    # `change`, not `input`: that one misses what is pasted.
-    prompt.change(desk.shown, inputs, outputs, **live)
-    slider.input(moved, [prompt, slider], [who, *outputs], **live)
-    who.input(picked, inputs, [slider, *outputs], **live)
+    # `change`, not `input`: that one misses what is pasted, and what the two lines below set.
+    touched = [prompt.change, who.change, slider.change]
+    gr.on(touched, desk.shown, inputs, outputs, trigger_mode="always_last", **quick)
+    slider.input(None, None, who, js=f"() => {json.dumps(OWN_WISH)}", **quick)
+    who.input(wished, [who, slider], slider, **quick)
     example.click(lambda: next(examples), None, prompt, **quick)
     decided = send.click(sent, inputs, [answer, *outputs], **quick)
     if desk.answerer is not None:
