@@ -24,7 +24,6 @@ from data_processing.llm_client import Call, CallError, Completion, ErrorKind
 APPLICATION = 0x524F5554  # "ROUT", by which the file is known as ours
 VERSION = 1
 WAIT_S = 60.0  # for another process that is writing
-KEYS_AT_ONCE = 500  # SQLite takes a limited number of variables per statement
 TABLES = (
     """CREATE TABLE calls (
         key TEXT PRIMARY KEY,
@@ -56,9 +55,8 @@ PUT = """INSERT INTO calls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 
     attempts = attempts + excluded.attempts, failed_usd = failed_usd + excluded.failed_usd
     WHERE error_kind IS NOT NULL"""
 
-# Where a call stands for a process that would ask it: answered, failed since this run began, claimed by another process
-# or under way in this one, or its own to ask from now on.
-State = Literal["answered", "failed", "elsewhere", "under_way", "own"]
+# Where a call stands for a process that would ask it: answered, failed since this run began, or who asks it.
+State = Literal["answered", "failed"] | claims.ClaimState
 
 
 class Outcome(NamedTuple):
@@ -139,7 +137,7 @@ class ResponseStore:
             if keys is None:
                 return float(self._open.execute(total).fetchone()[0])
             found = 0.0
-            for chunk, marks in _chunks(dict.fromkeys(keys)):
+            for chunk, marks in claims.chunks(dict.fromkeys(keys)):
                 found += self._open.execute(f"{total} WHERE key IN ({marks})", chunk).fetchone()[0]
             return found
 
@@ -166,13 +164,12 @@ class ResponseStore:
         Calls that failed before `since_s` (Unix time) are asked again, later failures are not.
         """
         with self._writing():
-            found: dict[str, State] = {}
+            found: dict[str, Literal["answered", "failed"]] = {}
             for key, kind, asked_at_s in self._states(keys):
                 if kind is None or asked_at_s >= since_s:
                     found[key] = "answered" if kind is None else "failed"
-            for key, new in self._held.take([key for key in keys if key not in found]).items():
-                found[key] = "own" if new else "under_way" if self._held.mine(key) else "elsewhere"
-            return {key: found[key] for key in keys}
+            claimed = self._held.take([key for key in keys if key not in found])
+            return {key: found[key] if key in found else claimed[key] for key in keys}
 
     def release_claims(self) -> None:
         """Give up the claims of calls that were not asked."""
@@ -189,7 +186,7 @@ class ResponseStore:
         with self._explained():
             return [
                 row
-                for chunk, marks in _chunks(keys)
+                for chunk, marks in claims.chunks(keys)
                 for row in self._open.execute(
                     f"SELECT key, error_kind, asked_at_s FROM calls WHERE key IN ({marks})", chunk
                 )
@@ -283,13 +280,6 @@ def _stored_text(text: str) -> str | bytes:
 
 def _read_text(stored: str | bytes) -> str:
     return stored if isinstance(stored, str) else stored.decode("utf-8", "surrogatepass")
-
-
-def _chunks(keys: Iterable[str]) -> Iterator[tuple[list[str], str]]:
-    """Yield some keys at a time and as many question marks."""
-    rest = iter(keys)
-    while chunk := list(itertools.islice(rest, KEYS_AT_ONCE)):
-        yield chunk, ", ".join("?" * len(chunk))
 
 
 def _why(error: sqlite3.Error | OSError) -> str:

@@ -7,22 +7,28 @@ has not been heard of for `SILENCE_S`.
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import sqlite3
 import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 SILENCE_S = 300.0
 HEARTBEAT_S = 30.0
+KEYS_AT_ONCE = 500  # SQLite takes a limited number of variables per statement
 TABLES = (
     """CREATE TABLE processes (
         id INTEGER PRIMARY KEY, host TEXT NOT NULL, pid INTEGER NOT NULL, started TEXT NOT NULL, seen_s REAL NOT NULL
     )""",
     "CREATE TABLE claims (key TEXT PRIMARY KEY, process INTEGER NOT NULL) WITHOUT ROWID",
 )
+
+# Who asks a call: this process from now on, this process already, or another that lives.
+ClaimState = Literal["own", "under_way", "elsewhere"]
 
 
 class Claims:
@@ -33,21 +39,16 @@ class Claims:
         self.process: int | None = None
         self.seen_s = 0.0
 
-    def take(self, keys: Iterable[str]) -> dict[str, bool]:
-        """Claim the keys; return for each whether it is newly claimed. False: a living process has it, maybe this."""
+    def take(self, keys: Sequence[str]) -> dict[str, ClaimState]:
+        """Claim the keys and return for each who asks it: this process newly, this one already, or another."""
         self._drop_the_dead()
         if self.process is None:
             self._enter()
-        taken = {}
-        for key in keys:
-            cursor = self.db.execute("INSERT OR IGNORE INTO claims VALUES (?, ?)", (key, self.process))
-            taken[key] = cursor.rowcount == 1
-        return taken
-
-    def mine(self, key: str) -> bool:
-        """Return whether this process has claimed the key."""
-        row = self.db.execute("SELECT process FROM claims WHERE key = ?", (key,)).fetchone()
-        return row is not None and row[0] == self.process
+        held = self._holders(keys)
+        free = [(key, self.process) for key in dict.fromkeys(keys) if key not in held]
+        self.db.executemany("INSERT INTO claims VALUES (?, ?)", free)
+        here: dict[bool, ClaimState] = {True: "under_way", False: "elsewhere"}
+        return {key: here[held[key] == self.process] if key in held else "own" for key in keys}
 
     def release(self, keys: Iterable[str]) -> None:
         """Give up this process's claims of the keys."""
@@ -69,6 +70,13 @@ class Claims:
         """Return whether the last sign of life is old."""
         return self.process is not None and time.time() - self.seen_s > HEARTBEAT_S
 
+    def _holders(self, keys: Sequence[str]) -> dict[str, int]:
+        """Return the processes that have claimed keys, by key."""
+        held: dict[str, int] = {}
+        for chunk, marks in chunks(keys):
+            held.update(self.db.execute(f"SELECT key, process FROM claims WHERE key IN ({marks})", chunk))
+        return held
+
     def _enter(self) -> None:
         self.seen_s = time.time()
         row = (socket.gethostname(), os.getpid(), started(os.getpid()), self.seen_s)
@@ -87,6 +95,13 @@ class Claims:
     def _drop(self, process: int) -> None:
         self.db.execute("DELETE FROM claims WHERE process = ?", (process,))
         self.db.execute("DELETE FROM processes WHERE id = ?", (process,))
+
+
+def chunks(keys: Iterable[str]) -> Iterator[tuple[list[str], str]]:
+    """Yield some keys at a time and as many question marks."""
+    rest = iter(keys)
+    while chunk := list(itertools.islice(rest, KEYS_AT_ONCE)):
+        yield chunk, ", ".join("?" * len(chunk))
 
 
 def started(pid: int) -> str:

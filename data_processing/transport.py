@@ -13,6 +13,27 @@ from typing import Any
 import aiohttp
 import httpx2
 
+NOTHING = httpx2.ByteStream(b"")
+
+
+class _Reply(httpx2.Response):
+    """A reply whose body is there, whole and decoded; httpx2 would take it through its streams and decoders first."""
+
+    def __init__(self, status: int, headers: Any, body: bytes, request: httpx2.Request) -> None:
+        super().__init__(status, headers=headers, stream=NOTHING, request=request)
+        self.body = body
+        self.is_closed = self.is_stream_consumed = True
+
+    @property
+    def content(self) -> bytes:
+        return self.body
+
+    def read(self) -> bytes:
+        return self.body
+
+    async def aread(self) -> bytes:
+        return self.body
+
 
 class AiohttpClient(httpx2.AsyncClient):
     """Sends whole requests and reads whole replies of one API; `timeout_s` is for all of one request.
@@ -39,7 +60,7 @@ class AiohttpClient(httpx2.AsyncClient):
             self.urls[address],
             headers=parts.get("headers"),
             stream=httpx2.ByteStream(content),
-            extensions={"content": content},
+            extensions={"url": address, "content": content, "headers": parts.get("headers")},
         )
 
     async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
@@ -49,8 +70,8 @@ class AiohttpClient(httpx2.AsyncClient):
         try:
             async with self.session.request(
                 request.method,
-                str(request.url),
-                headers=request.headers.multi_items(),
+                request.extensions["url"],
+                headers=request.extensions["headers"],
                 data=request.extensions["content"],
                 allow_redirects=False,
             ) as reply:
@@ -61,7 +82,7 @@ class AiohttpClient(httpx2.AsyncClient):
             raise httpx2.ConnectError(str(err), request=request) from err
         except (aiohttp.ClientError, ConnectionError) as err:
             raise httpx2.ReadError(str(err) or type(err).__name__, request=request) from err
-        return httpx2.Response(reply.status, headers=reply.raw_headers, content=body, request=request)
+        return _Reply(reply.status, reply.raw_headers, body, request)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -76,7 +97,6 @@ class AiohttpClient(httpx2.AsyncClient):
             # No limit of connections: whoever asks limits the calls under way.
             connector=aiohttp.TCPConnector(limit=0, ssl=httpx2.create_ssl_context()),
             timeout=aiohttp.ClientTimeout(total=self.timeout_s),
-            auto_decompress=False,  # httpx2.Response does it
             cookie_jar=aiohttp.DummyCookieJar(),
             proxy=None if bypass else urllib.request.getproxies().get(self.api_url.scheme),
         )

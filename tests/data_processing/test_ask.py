@@ -312,10 +312,10 @@ def test_a_missing_key_and_an_unknown_endpoint_ask_nothing(store: ResponseStore)
 
 
 def test_a_full_disk_stops_the_run_and_what_was_stored_counts(store: ResponseStore) -> None:
-    store._open.execute("PRAGMA max_page_count = 80")
+    store._open.execute("PRAGMA max_page_count = 300")  # 1.2 MB: more than what is saved at once, less than all answers
 
     async def handler(api: Api, request: web.Request, body: dict[str, Any]) -> Reply:
-        return answer("long " * 1000)
+        return answer("long " * 2000)
 
     with serving(handler) as api:
         with pytest.raises(InputError, match=r"responses\.sqlite.*full.*free some space"):
