@@ -23,7 +23,7 @@ from baselines.labelled import read_labels, train_on_labels
 from configs.errors import InputError
 from configs.load import load_config
 from configs.schema import Config
-from data_processing.labels import INFERIOR, SUPERIOR
+from data_processing.labelling.labels import INFERIOR, SUPERIOR
 from data_processing.sources import load_data
 from data_processing.splits import split_queries
 from data_processing.stage import guarded, start_logging, tell

@@ -12,8 +12,8 @@ from baselines.classifier import Classifier
 from configs.errors import InputError, did_you_mean
 from configs.schema import Config
 from data_processing.importers.describe import plural
-from data_processing.labels import INFERIOR, LABELS, SUPERIOR
-from data_processing.raw import read_rows
+from data_processing.labelling.labels import INFERIOR, LABELS, SUPERIOR
+from data_processing.questions.raw import read_rows
 from data_processing.splits import split_queries
 from data_processing.tables import conform
 from graph.encoder import make_encoder

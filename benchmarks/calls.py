@@ -26,10 +26,10 @@ import httpx2
 import openai
 
 from configs.schema import Endpoint
-from data_processing.ask import ask_all
+from data_processing.asking.ask import ask_all
+from data_processing.asking.transport import AiohttpClient
 from data_processing.cache import ResponseStore
 from data_processing.llm_client import Call
-from data_processing.transport import AiohttpClient
 
 QUESTION = "Which of the two trains arrives first, and by how many minutes? " * 4
 MESSAGE = {"role": "assistant", "content": "The second train, which leaves later but is faster, by 12 minutes. " * 4}

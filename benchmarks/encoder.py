@@ -19,7 +19,7 @@ import torch
 from configs.schema import Contrastive
 from configs.schema import Encoder as EncoderConfig
 from graph.encoder import TextEncoder, load_transformer, stack_of_layers
-from graph.encoder_training import Scored, train_encoder
+from graph.finetuning.training import Scored, train_encoder
 from graph.model_source import DEFAULT_MODEL
 
 Layers = int | Literal["all"]

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Literal, NamedTuple
 
 from configs.errors import InputError
-from data_processing import claims
+from data_processing.asking import claims
 from data_processing.llm_client import Call, CallError, Completion, ErrorKind
 
 APPLICATION = 0x524F5554  # "ROUT", by which the file is known as ours

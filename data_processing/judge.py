@@ -11,19 +11,19 @@ import pandas as pd
 
 from configs.errors import InputError
 from configs.schema import Config, Endpoint
-from data_processing.ask import Asked, ask_all
+from data_processing.asking.ask import Asked, ask_all
 from data_processing.cache import ResponseStore
 from data_processing.importers.describe import plural
-from data_processing.judge_plan import Asking, JudgePlan
-from data_processing.judge_replies import Judge
-from data_processing.judge_report import statistics, told_statistics, write_statistics
-from data_processing.judgements import READ, judgement_table, write_judgements
+from data_processing.judging.judgements import READ, judgement_table, write_judgements
+from data_processing.judging.plan import Asking, JudgePlan
+from data_processing.judging.replies import Judge
+from data_processing.judging.report import statistics, told_statistics, write_statistics
+from data_processing.judging.shown_answers import shown_answers
 from data_processing.llm_client import Call
 from data_processing.personas import make_personas, persona_users
 from data_processing.responses import told
 from data_processing.roster import AskedLLM, endpoints_of, judge_llm
 from data_processing.rule_judge import RuleJudge
-from data_processing.shown_answers import shown_answers
 from data_processing.simulated.server import endpoints_up
 from data_processing.stage import Done, stage_main
 from data_processing.tables import Dataset, empty

@@ -16,12 +16,12 @@ from pathlib import Path
 
 from configs.errors import InputError
 from configs.schema import Config
-from data_processing.ask import Asked, ask_all
+from data_processing.asking.ask import Asked, ask_all
 from data_processing.cache import ResponseStore
 from data_processing.importers.describe import plural
-from data_processing.label_calls import Given, Labelling, agreement, given, repairs
-from data_processing.label_prompts import read_prompts
-from data_processing.labels import LABELS, LabelPrompt
+from data_processing.labelling.calls import Given, Labelling, agreement, given, repairs
+from data_processing.labelling.labels import LABELS, LabelPrompt
+from data_processing.labelling.prompts import read_prompts
 from data_processing.llm_client import Call
 from data_processing.plan import as_text
 from data_processing.responses import told

@@ -17,12 +17,12 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import InputError, did_you_mean
-from data_processing import bradley_terry, pairwise_plot
-from data_processing.difficulty import Difficulty, rank
 from data_processing.importers.describe import plural
-from data_processing.judged_pairs import WINNERS, Votes, read_votes
-from data_processing.labels import INFERIOR, SUPERIOR, Example, LabelPrompt
-from data_processing.shorten import shorten
+from data_processing.labelling import bradley_terry, plot
+from data_processing.labelling.difficulty import Difficulty, rank
+from data_processing.labelling.judged_pairs import WINNERS, Votes, read_votes
+from data_processing.labelling.labels import INFERIOR, SUPERIOR, Example, LabelPrompt
+from data_processing.questions.shorten import shorten
 from data_processing.stage import guarded, tell
 from data_processing.workspace import whole
 
@@ -205,7 +205,7 @@ def _write(request: Request, strengths: pd.DataFrame, difficulty: Difficulty, pr
         strengths.to_csv(part, index=False, float_format="%.6g")
     with whole(request.output / "prompt.txt") as part:
         part.write_text(prompt.text(), encoding="utf-8", newline="\n")
-    figure = pairwise_plot.draw(strengths, difficulty)
+    figure = plot.draw(strengths, difficulty)
     with whole(request.output / "pairwise.png") as part:
         figure.savefig(part, format="png", dpi=PLOT_DPI)
 

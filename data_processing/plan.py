@@ -13,7 +13,7 @@ import pandas as pd
 from configs.schema import Config
 from data_processing.cache import ResponseStore
 from data_processing.cost import count_tokens
-from data_processing.judge_cost import judge_cost
+from data_processing.judging.cost import judge_cost
 from data_processing.responses import answer_call, usual_tokens
 from data_processing.roster import AskedLLM, judge_llm, judged_by_llm
 

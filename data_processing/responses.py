@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from configs.schema import Answers, Config
-from data_processing.ask import Asked, ask_all
+from data_processing.asking.ask import Asked, ask_all
 from data_processing.cache import ResponseStore
 from data_processing.importers.describe import plural
 from data_processing.llm_client import Call

@@ -18,12 +18,12 @@ from configs.errors import InputError, did_you_mean
 from configs.load import expand_variables
 from configs.schema import Build, Config
 from data_processing.characters import whole_characters
-from data_processing.hub import hub_file
 from data_processing.importers.describe import llm_table, plural
-from data_processing.raw import Question, read_questions
+from data_processing.questions.hub import hub_file
+from data_processing.questions.raw import Question, read_questions
+from data_processing.questions.shorten import shorten
 from data_processing.roster import asked_llms
 from data_processing.scoring import final_number, find_metric
-from data_processing.shorten import shorten
 from data_processing.simulated.world import NOTE, world_questions, world_tasks
 from data_processing.stage import Done, stage_main
 from data_processing.tables import conform, query_id

@@ -13,7 +13,7 @@ import pandas as pd
 from configs.errors import InputError
 from configs.schema import Config, Users
 from data_processing.importers.describe import plural
-from data_processing.judgements import FILE, chosen, read_judgements
+from data_processing.judging.judgements import FILE, chosen, read_judgements
 from data_processing.personas import make_personas, persona_users
 from data_processing.stage import Done, stage_main
 from data_processing.tables import conform, empty

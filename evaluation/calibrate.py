@@ -13,7 +13,7 @@ import numpy as np
 
 from baselines.binary_router import KIND, BinaryRouter
 from configs.errors import InputError
-from data_processing.label_prompts import read_prompts
+from data_processing.labelling.prompts import read_prompts
 from data_processing.stage import guarded, tell
 from data_processing.workspace import whole
 from graph.needs import GraphPair, PairRouter

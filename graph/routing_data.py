@@ -16,9 +16,9 @@ from data_processing.splits import SPLITS
 from data_processing.tables import Dataset, llm_text
 from data_processing.users import simulate_interactions, thinned_interactions
 from graph.embedding_cache import QueryEncoder
-from graph.encoder_targets import targets
-from graph.encoder_training import train_encoder
 from graph.features import QueryFeatures
+from graph.finetuning.targets import targets
+from graph.finetuning.training import train_encoder
 from graph.records import UNKNOWN_TASK, RoutingData
 from graph.scored import Scored
 from graph.tuned_encoder import tuned_part

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from configs.errors import InputError
 from configs.schema import Answers, Config, Endpoint
+from data_processing.asking.openai_client import OpenAIClient
 from data_processing.llm_client import CallError
-from data_processing.openai_client import OpenAIClient
 from data_processing.responses import answer_call
 from data_processing.roster import AskedLLM, asked_llms
 from data_processing.simulated.server import endpoints_up

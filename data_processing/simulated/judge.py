@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from data_processing.judge_prompt import ParsedPrompt, parse_prompt
+from data_processing.judging.prompt import ParsedPrompt, parse_prompt
 from data_processing.response_features import text_features
 from data_processing.scoring import score
 from data_processing.simulated.draws import Draws

@@ -14,7 +14,7 @@ import re
 from collections.abc import Sequence
 
 from configs.errors import InputError
-from data_processing.labels import INFERIOR, SUPERIOR, LabelPrompt, read_question
+from data_processing.labelling.labels import INFERIOR, SUPERIOR, LabelPrompt, read_question
 from data_processing.simulated.draws import Draws
 
 LENGTH_WEIGHT = 0.3  # of likeness in length, beside that of words; both are in [0, 1]

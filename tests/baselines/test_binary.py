@@ -10,7 +10,7 @@ from baselines import binary
 from baselines.binary_plot import draw, wilson
 from baselines.binary_router import BinaryRouter
 from configs.errors import InputError
-from data_processing.labels import INFERIOR, SUPERIOR
+from data_processing.labelling.labels import INFERIOR, SUPERIOR
 from data_processing.simulated import build_world
 from graph.threshold import Threshold
 from tests.graph.tiny_bert import make_bert

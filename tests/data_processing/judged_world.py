@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from configs.schema import Build, Config, Endpoint, Judging, Tracking, Users
-from data_processing.judge_prompt import parse_prompt
+from data_processing.judging.prompt import parse_prompt
 from data_processing.simulated import build_world
 from data_processing.tables import Dataset
 from data_processing.workspace import Workspace

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import InputError
-from data_processing import claims
+from data_processing.asking import claims
 from data_processing.cache import Outcome, ResponseStore
 from data_processing.llm_client import CallError, Completion
 from tests.data_processing.scripted_api import call

@@ -10,8 +10,8 @@ from configs.errors import InputError
 from configs.schema import Config, Users
 from data_processing import judge
 from data_processing.cost import count_tokens
-from data_processing.judge_prompt import REPAIR, parse_prompt, render
-from data_processing.judgements import READ, REPAIRED, read_judgements
+from data_processing.judging.judgements import READ, REPAIRED, read_judgements
+from data_processing.judging.prompt import REPAIR, parse_prompt, render
 from data_processing.llm_client import BudgetReachedError
 from data_processing.personas import make_personas
 from data_processing.rule_judge import RuleJudge

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from data_processing import label
-from data_processing.labels import INFERIOR, REPAIR, SUPERIOR, Example, LabelPrompt, read_question
+from data_processing.labelling.labels import INFERIOR, REPAIR, SUPERIOR, Example, LabelPrompt, read_question
 from data_processing.simulated.faults import Faults
 from data_processing.simulated.server import ServerSettings, serving
 from tests.data_processing.mt_bench import questions

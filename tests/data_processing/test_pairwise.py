@@ -9,10 +9,10 @@ import pytest
 
 from configs.errors import InputError
 from data_processing import pairwise
-from data_processing.bradley_terry import fit
 from data_processing.cost import count_tokens
-from data_processing.judged_pairs import RESULTS
-from data_processing.labels import INFERIOR, SUPERIOR, LabelPrompt
+from data_processing.labelling.bradley_terry import fit
+from data_processing.labelling.judged_pairs import RESULTS
+from data_processing.labelling.labels import INFERIOR, SUPERIOR, LabelPrompt
 from data_processing.pairwise import Request, run, strength_table
 from tests.data_processing.mt_bench import STRENGTHS, STRONG, judgements, questions, row, write_jsonl, write_parquet
 

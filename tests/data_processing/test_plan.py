@@ -9,7 +9,7 @@ from data_processing.llm_client import CallError, Completion
 from data_processing.plan import as_text, plan, total
 from data_processing.responses import answer_call
 from data_processing.roster import asked_llms, judge_llm
-from tests.data_processing.questions import table_of
+from tests.data_processing.made_questions import table_of
 
 TEXTS = ("How much is 2 + 2?", "Name a river that flows through Vienna, please.", "Why?")
 QUERIES = table_of(TEXTS)

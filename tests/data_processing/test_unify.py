@@ -16,9 +16,9 @@ from configs.catalogue import read_tasks, shipped_tasks, task_spelling
 from configs.errors import InputError
 from configs.schema import Build, Config, project_root
 from data_processing.importers.reading import read_csv
-from data_processing.raw import read_questions
+from data_processing.questions.raw import read_questions
+from data_processing.questions.shorten import MARK
 from data_processing.scoring import METRICS
-from data_processing.shorten import MARK
 from data_processing.simulated import build_world
 from data_processing.tables import query_id
 from data_processing.unify import run

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from configs.errors import InputError
 from configs.schema import Config, Users
-from data_processing.judgements import judgement_table, write_judgements
+from data_processing.judging.judgements import judgement_table, write_judgements
 from data_processing.personas import make_personas
 from data_processing.stage import Done
 from data_processing.users import make_users, run, simulate_interactions, thinned_interactions

@@ -10,9 +10,10 @@ import pandas as pd
 import pytest
 
 from configs.errors import InputError
-from graph import contrastive, encoder_training
+from graph import contrastive
 from graph.contrastive import main
 from graph.contrastive_model import ContrastiveModel
+from graph.finetuning import training as encoder_training
 from tests.graph.tiny_bert import WORDS, make_bert
 
 LLMS = ("lab/alpha", "lab/beta", "lab/gamma")

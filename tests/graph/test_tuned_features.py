@@ -19,7 +19,7 @@ from graph.router import Router
 from graph.routing_data import PreparedData, prepare
 from graph.scored import Scored
 from graph.tuned_encoder import tuned_part
-from tests.graph.test_encoder_training import config_of, make_model
+from tests.graph.finetuning.test_training import config_of, make_model
 from tests.graph.world import GRAPH, tiny_config, tiny_dataset
 
 

@@ -16,7 +16,7 @@ import openai
 import pytest
 
 from data_processing.cost import count_tokens
-from data_processing.judge_prompt import RESPONSE_FORMAT, parse_choice, render
+from data_processing.judging.prompt import RESPONSE_FORMAT, parse_choice, render
 from data_processing.simulated.server import ServerSettings
 from data_processing.simulated.world import build_world
 from tests.data_processing.simulated.over_http import MODEL, PROMPT, SAID, ask, get, hosted

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from data_processing.judge_prompt import REPAIR, RESPONSE_FORMAT, ParsedPrompt, parse_choice, render
+from data_processing.judging.prompt import REPAIR, RESPONSE_FORMAT, ParsedPrompt, parse_choice, render
 from data_processing.personas import generated_personas
 from data_processing.simulated.draws import Draws
 from data_processing.simulated.judge import NONSENSE, UNREAD, SimulatedJudge

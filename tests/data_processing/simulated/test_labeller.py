@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from data_processing.labels import INFERIOR, REPAIR, SUPERIOR, Example, LabelPrompt, parse_label, question
+from data_processing.labelling.labels import INFERIOR, REPAIR, SUPERIOR, Example, LabelPrompt, parse_label, question
 from data_processing.simulated.labeller import NONSENSE, UNREAD, SimulatedLabeller, lean, likeness, see
 from tests.data_processing.mt_bench import questions
 
