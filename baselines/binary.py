@@ -31,6 +31,7 @@ from data_processing.workspace import whole
 from graph.device import limited_threads
 from graph.encoder import make_encoder
 from graph.needs import needed
+from graph.records import RoutingData
 from graph.routing_data import prepare
 
 PLOT_DPI = 130
@@ -111,6 +112,7 @@ def from_outcomes(config: Config) -> Trained:
         policy = BinaryPolicy(config.seed).fit(prepared.train, prepared.validation)
     if policy.weak_id == policy.strong_id:
         raise InputError(f"data: expected two LLMs with outcomes, got {policy.weak_id!r} alone; give another data.path")
+    _need_two_classes(prepared.train, policy)
     router = BinaryRouter.of_policy(policy, prepared.features, config.encoder, prepared.train)
     test = prepared.test
     outcomes = test.performance[:, [policy.llm_ids.index(name) for name in (policy.weak_id, policy.strong_id)]]
@@ -120,6 +122,18 @@ def from_outcomes(config: Config) -> Trained:
     texts = [test.queries.texts[row] for row in rows]
     note = f"weak {router.weak_id}, strong {router.strong_id}"
     return Trained(router, router.need(texts), needed(*outcomes[rows].T), [note])
+
+
+def _need_two_classes(train: RoutingData, policy: BinaryPolicy) -> None:
+    """Raise `InputError` where the strong LLM is needed on no train query, or on all: there is nothing to learn."""
+    outcomes = train.performance[:, [train.llm_ids.index(name) for name in (policy.weak_id, policy.strong_id)]]
+    label = needed(*outcomes[np.isfinite(outcomes).all(axis=1)].T)
+    if not len(label) or label.max() == label.min():
+        got = "none that both answered" if not len(label) else f"{len(label):,} that all have the same {label[0]:g}"
+        raise InputError(
+            f"data: expected train queries of which some need {policy.strong_id} rather than {policy.weak_id} and "
+            f"others do not, got {got}; give harder queries, or two LLMs that differ"
+        )
 
 
 def _table(measured: dict[str, float], count: int) -> list[str]:

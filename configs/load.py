@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pydantic
+from pydantic.fields import FieldInfo
 
 from configs.describe import allowed, allowed_item, fields, section_of
 from configs.errors import InputError, did_you_mean
@@ -169,16 +171,20 @@ def _escape(value: Any) -> Any:
 
 def _problem(error: Mapping[str, Any]) -> str:
     """Return one problem as `key: expected …, got …`."""
-    names: list[str] = []  # of sections and the field; what follows are places in a list, or pydantic's own marks
+    names: list[str] = []  # of sections, with their places in lists, and of the field
     model: type[pydantic.BaseModel] | None = Config
     field = None
-    rest = list(error["loc"])
+    rest = list(error["loc"])  # what is left in the end are places in a list, or pydantic's own marks
     while rest and model is not None and rest[0] in model.model_fields:
-        names.append(str(rest.pop(0)))
-        field = model.model_fields[names[-1]]
+        name = str(rest.pop(0))
+        field = model.model_fields[name]
         model = section_of(field)
+        listed = _item_section(field)
+        if listed is not None and len(rest) > 1 and isinstance(rest[0], int):
+            name, model = f"{name}[{rest.pop(0)}]", listed
+        names.append(name)
     if error["type"] == "extra_forbidden":
-        return _unknown(names, str(rest[0]))
+        return _unknown(names, str(rest[0]), model if names and names[-1].endswith("]") else None)
     key = ".".join(names) + "".join(f"[{place}]" for place in rest if isinstance(place, int))
     if error["type"] == "missing" and field is not None:
         return f"{key}: expected {allowed(field)}, got nothing; add it"
@@ -190,8 +196,21 @@ def _problem(error: Mapping[str, Any]) -> str:
     return f"{key}: expected {allowed_item(field) if rest and isinstance(rest[0], int) else allowed(field)}, got {got}"
 
 
-def _unknown(section: Sequence[str], name: str) -> str:
+def _item_section(field: FieldInfo) -> type[pydantic.BaseModel] | None:
+    """Return the model of a field that is a list of sections, None for any other."""
+    for kind in (field.annotation, *typing.get_args(field.annotation)):
+        items = typing.get_args(kind) if typing.get_origin(kind) is tuple else ()
+        if items and isinstance(items[0], type) and issubclass(items[0], pydantic.BaseModel):
+            return items[0]
+    return None
+
+
+def _unknown(section: Sequence[str], name: str, entry: type[pydantic.BaseModel] | None = None) -> str:
+    """Return what is wrong with key `name`; `entry` is the model of a section in a list, whose keys have no path."""
     prefix = "".join(f"{part}." for part in section)
+    if entry is not None:
+        here = list(entry.model_fields)
+        return f"{prefix}{name}: unknown key{did_you_mean(name, here)}, known here: {', '.join(here)}"
     known = [key for key, _ in fields(Config)]
     here = [key[len(prefix) :] for key in known if key.startswith(prefix) and "." not in key[len(prefix) :]]
     hint = did_you_mean(name, here)

@@ -140,6 +140,7 @@ class Endpoint(Section):
     tokens_per_minute: PositiveInt | None = None
     timeout_s: PositiveFloat = 120.0
     retries: Annotated[int, Field(ge=0)] = 6
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
 
 
 class Answers(Section):

@@ -12,12 +12,14 @@ import sys
 import time
 from collections.abc import Sequence
 
+from configs.errors import InputError
 from configs.schema import Config
 from data_processing import judge, responses, score, unify, users
+from data_processing.asking.openai_client import key_problems
 from data_processing.build_report import Report, Timed
 from data_processing.llm_client import BudgetReachedError
 from data_processing.plan import as_text, plan
-from data_processing.roster import asked_llms
+from data_processing.roster import all_asked, asked_llms, endpoints_of
 from data_processing.stage import EPILOG, Run, configured, guarded, parser, start_logging, tell
 from data_processing.workspace import Workspace
 
@@ -58,11 +60,15 @@ def build(config: Config, workspace: Workspace, *, dry_run: bool = False) -> Non
     Raises `InputError` where something has to be mended first.
     """
     llms = asked_llms(config)  # first: a missing price stops here
+    problems = key_problems(endpoints_of(config, all_asked(config, llms)))
     if dry_run:
         tables, notes = unify.unified(config)
+        notes += [f"the run itself will stop: {problem}" for problem in problems]
         tell([*notes, as_text(plan(config, tables["queries"], llms, workspace.store))])
         tell(["dry run: nothing was asked, nothing was written"])
         return
+    if problems:
+        raise InputError(problems[0])
     done = {"unify": _run("unify", config, workspace)}
     queries = workspace.read("queries", "unify")
     costs = plan(config, queries, llms, workspace.store)

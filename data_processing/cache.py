@@ -23,6 +23,7 @@ from data_processing.llm_client import Call, CallError, Completion, ErrorKind
 
 APPLICATION = 0x524F5554  # "ROUT", by which the file is known as ours
 VERSION = 1
+PUT_ASIDE = "put it aside with its -wal and -shm, if any, and run again (its answers will be asked again)"
 WAIT_S = 60.0  # for another process that is writing
 TABLES = (
     """CREATE TABLE calls (
@@ -235,7 +236,7 @@ def _marks(db: sqlite3.Connection, path: Path) -> int | None:
     if (application, version, tables) == (0, 0, 0):
         return None
     if application != APPLICATION:
-        raise InputError(f"{path}: expected a store of answers, got another SQLite file; name another file or folder")
+        raise InputError(f"{path}: expected a store of answers, got another SQLite file; {PUT_ASIDE}")
     if version != VERSION:
         raise InputError(
             f"{path}: expected a store of version {VERSION}, got version {version}; use the version of this program "
@@ -290,8 +291,8 @@ def _why(error: sqlite3.Error | OSError) -> str:
         "SQLITE_BUSY": "another process is writing to it; end that or wait",
         "SQLITE_READONLY": "allow writing to the file and its folder",
         "SQLITE_CANTOPEN": "allow writing to the folder, or name another",
-        "SQLITE_CORRUPT": "the file is damaged; put it aside and run again",
-        "SQLITE_NOTADB": "it is not a store; name another file",
+        "SQLITE_CORRUPT": f"the file is damaged; {PUT_ASIDE}",
+        "SQLITE_NOTADB": f"it is not a store, or a damaged one; {PUT_ASIDE}",
     }
     remedy = next((words for start, words in remedies.items() if name.startswith(start)), "check file and folder")
     return f"{error}; {remedy}"

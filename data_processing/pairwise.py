@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import InputError, did_you_mean
+from data_processing.figure_text import without_glyph_warnings
 from data_processing.importers.describe import plural
 from data_processing.labelling import bradley_terry, plot
-from data_processing.labelling.difficulty import Difficulty, rank
+from data_processing.labelling.difficulty import Difficulty, borne_out, rank
 from data_processing.labelling.judged_pairs import WINNERS, Votes, read_votes
 from data_processing.labelling.labels import INFERIOR, SUPERIOR, Example, LabelPrompt
 from data_processing.questions.shorten import shorten
@@ -134,13 +135,30 @@ def strength_table(votes: pd.DataFrame, given: set[str] | None = None) -> pd.Dat
 
 
 def clearest(questions: pd.DataFrame, per_label: int) -> list[Example]:
-    """Return the questions whose labels are the surest, as many of each label, at most `per_label`, in turns."""
-    sides = [questions[questions["label"] == label] for label in (INFERIOR, SUPERIOR)]
+    """Return the questions whose labels are the surest, as many of each label, at most `per_label`, in turns.
+
+    Only such as show their label (`borne_out`), and whose label is likelier right than wrong; raises `InputError` where
+    a label has none.
+    """
+    shown = questions[borne_out(questions) & (questions["confidence"] > 0.5)]
+    sides = [shown[shown["label"] == label] for label in (INFERIOR, SUPERIOR)]
+    for label, side in zip((INFERIOR, SUPERIOR), sides, strict=True):
+        if side.empty:
+            raise _no_example(label, int((questions["label"] == label).sum()))
     count = min(per_label, *map(len, sides))
     best = [side.sort_values("confidence", ascending=False, kind="stable").head(count) for side in sides]
     rows = [row for pair in zip(*(side.itertuples() for side in best), strict=True) for row in pair]
     texts = shorten([str(row.query) for row in rows], EXAMPLE_TOKENS)
     return [Example(text, str(row.label)) for text, row in zip(texts, rows, strict=True)]
+
+
+def _no_example(label: str, labelled: int) -> InputError:
+    wanted = "won or tied" if label == INFERIOR else "lost"
+    return InputError(
+        f"--judgements: expected for prompt.txt questions labelled {label} where the inferior side {wanted} at least "
+        f"once and the label is likelier right than wrong, got none among the {labelled:,} so labelled; choose other "
+        "sides with --inferior and --superior, or a --threshold, or give more judgements"
+    )
 
 
 def _below_largest_gap(table: pd.DataFrame) -> np.ndarray:
@@ -206,7 +224,7 @@ def _write(request: Request, strengths: pd.DataFrame, difficulty: Difficulty, pr
     with whole(request.output / "prompt.txt") as part:
         part.write_text(prompt.text(), encoding="utf-8", newline="\n")
     figure = plot.draw(strengths, difficulty)
-    with whole(request.output / "pairwise.png") as part:
+    with whole(request.output / "pairwise.png") as part, without_glyph_warnings():
         figure.savefig(part, format="png", dpi=PLOT_DPI)
 
 
@@ -241,11 +259,21 @@ def _told_questions(difficulty: Difficulty, votes: Votes, prompt: LabelPrompt) -
         f"{counts[SUPERIOR]:,} {SUPERIOR}; of {(table['confidence'] >= 0.9).mean():.0%} the label is right with a "
         "probability of 0.9 or more",
         f"over all questions it wins or ties in {difficulty.mean_share:.0%} of the votes; {differ}",
+        *_told_against(table),
         f"prompt.txt: {len(prompt.examples)} examples, the clearest of each label",
     ]
     if (left := votes.table["query"].nunique() - len(table)) > 0:
         notes.insert(1, f"{plural(left, 'question')} left out: no vote between the sides")
     return notes
+
+
+def _told_against(questions: pd.DataFrame) -> list[str]:
+    """Return a note on the questions whose label nothing that was counted shows, none where there are no such."""
+    against = questions.loc[~borne_out(questions), "label"]
+    hard, easy = int((against == SUPERIOR).sum()), int((against == INFERIOR).sum())
+    parts = [f"{hard:,} {SUPERIOR} though the inferior side never lost there"] if hard else []
+    parts += [f"{easy:,} {INFERIOR} though it never won or tied there"] if easy else []
+    return [f"labelled against what was counted: {', '.join(parts)}; see --threshold"] if parts else []
 
 
 def _names(text: str | None) -> tuple[str, ...]:

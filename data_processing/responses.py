@@ -11,22 +11,27 @@ from data_processing.asking.ask import Asked, ask_all
 from data_processing.cache import ResponseStore
 from data_processing.importers.describe import plural
 from data_processing.llm_client import Call
-from data_processing.roster import AskedLLM, asked_llms, endpoints_of, judge_llm, judged_by_llm
+from data_processing.roster import AskedLLM, all_asked, endpoints_of, unified_llms
 from data_processing.simulated.server import endpoints_up
 from data_processing.stage import Done, stage_main
 from data_processing.workspace import Workspace
 
+LONGEST_MESSAGE = 200  # characters of why a call failed
+
 
 def run(config: Config, workspace: Workspace) -> Done:
-    """Ask what the store does not have. Raises `InputError` before the first call where prices lack."""
-    queries, llms = workspace.read("queries", "unify"), asked_llms(config)
+    """Ask what the store does not have.
+
+    Raises `InputError` before the first call where prices lack, or where the tables are of other LLMs or tasks.
+    """
+    queries, llms = workspace.read("queries", "unify"), unified_llms(config, workspace)
     # The judge is asked later, but a price or key that it lacks is better known before answers are paid for.
-    asked_too = [judge_llm(config)] if judged_by_llm(config) else []
+    keyed = all_asked(config, llms)
     with ResponseStore(workspace.store) as store, endpoints_up(config, workspace) as live:
         asked = ask_all(
             answer_calls(queries["query"].tolist(), llms, config.build.answers),
             store,
-            endpoints_of(live, [*llms, *asked_too]),
+            endpoints_of(live, keyed),
             total=len(queries) * len(llms),
             max_usd=config.build.max_usd,
             label="answers",
@@ -48,7 +53,7 @@ def answer_call(llm: AskedLLM, query: str, answers: Answers) -> Call:
     sent: dict[str, Any] = {
         "temperature": answers.temperature,
         "seed": answers.seed,
-        "max_tokens": answers.max_tokens,
+        llm.endpoint.max_tokens_name: answers.max_tokens,
     }
     return llm.call((*system, ("user", query)), {name: value for name, value in sent.items() if value is not None})
 
@@ -66,7 +71,16 @@ def told(asked: Asked, what: str) -> str:
     if not asked.failed:
         return line
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(asked.errors.items()))
-    return f"{line}; {plural(asked.failed, 'call')} failed ({kinds}): run the same command again to retry them"
+    said = "; ".join(f"{kind}: {_short(asked.messages[kind])}" for kind in sorted(asked.messages))
+    return (
+        f"{line}; {plural(asked.failed, 'call')} failed ({kinds}): run the same command again to retry them; the first "
+        f"of each kind: {said}"
+    )
+
+
+def _short(message: str) -> str:
+    line = " ".join(message.split())
+    return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
 
 
 if __name__ == "__main__":

@@ -6,12 +6,14 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from configs.catalogue import LlmEntry, read_llms, shipped_llms
+from configs.catalogue import LlmEntry, read_llms, shipped_llms, task_spelling
 from configs.errors import InputError, did_you_mean
 from configs.schema import Build, Config, Endpoint
 from data_processing.importers.describe import prices_file
 from data_processing.llm_client import Call
 from data_processing.simulated.profiles import profiles
+from data_processing.simulated.world import world_tasks
+from data_processing.workspace import Workspace
 
 SIMULATED_JUDGE = LlmEntry(
     llm_id="simulated-judge",
@@ -62,9 +64,15 @@ class AskedLLM:
 def asked_llms(config: Config) -> list[AskedLLM]:
     """Return the LLMs that answer, in the order of `build.llms`.
 
-    Raises `InputError` before anything is paid: an LLM that nobody describes, without a price, without an endpoint, or
-    two that are one model to the API (their answers could not be told apart).
+    Raises `InputError` before anything is paid: an LLM that nobody describes, without a price, without an endpoint,
+    named twice, or two that are one model to the API (their answers could not be told apart).
     """
+    named = config.build.llms
+    twice = next((llm_id for llm_id in named if named.count(llm_id) > 1), None)
+    if twice is not None:
+        raise InputError(
+            f"build.llms: expected each LLM once, got {twice!r} {named.count(twice)} times; leave out the repeats"
+        )
     if not config.build.llms:
         world = config.data.simulated
         llms = [
@@ -82,6 +90,37 @@ def asked_llms(config: Config) -> list[AskedLLM]:
                 f"{llm.llm_id!r}; leave one out, or give the model other names at its endpoint"
             )
     return llms
+
+
+def unified_llms(config: Config, workspace: Workspace) -> list[AskedLLM]:
+    """Return `asked_llms`; `InputError` where the tables of `unify` lack one of them, or are of other tasks."""
+    llms = asked_llms(config)
+    there = set(workspace.read("llms", "unify")["llm_id"])
+    lacking = [llm.llm_id for llm in llms if llm.llm_id not in there]
+    if lacking:
+        raise _made_for_others(workspace, f"llms.parquet: expected LLM {lacking[0]!r} of build.llms, got none")
+    named = config.build.tasks or tuple(world_tasks()["task_id"])
+    tabled = workspace.read("tasks", "unify")["task_id"].tolist()
+    wanted, found = ({task_spelling(task_id): task_id for task_id in tasks} for tasks in (named, tabled))
+    for key in wanted:
+        if key not in found:
+            raise _made_for_others(workspace, f"tasks.parquet: expected task {wanted[key]!r} of build.tasks, got none")
+    for key in found:
+        if key not in wanted:
+            raise _made_for_others(workspace, f"tasks.parquet: expected tasks of build.tasks, got {found[key]!r}")
+    return llms
+
+
+def _made_for_others(workspace: Workspace, problem: str) -> InputError:
+    return InputError(
+        f"{workspace.tables}/{problem}; the tables were made for other settings; run again: "
+        "python -m data_processing.unify"
+    )
+
+
+def all_asked(config: Config, llms: Sequence[AskedLLM]) -> list[AskedLLM]:
+    """Return these LLMs, and the one that judges where it will be asked. Raises `InputError` as `asked_llms`."""
+    return [*llms, judge_llm(config)] if judged_by_llm(config) else list(llms)
 
 
 def judge_llm(config: Config) -> AskedLLM:

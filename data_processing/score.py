@@ -17,13 +17,13 @@ import numpy as np
 import pandas as pd
 
 from configs.errors import InputError
-from configs.schema import Config
+from configs.schema import Answers, Config
 from data_processing.cache import ResponseStore
 from data_processing.characters import damaged, whole_characters
 from data_processing.importers.describe import plural
 from data_processing.llm_client import Completion, ErrorKind
 from data_processing.responses import answer_call
-from data_processing.roster import asked_llms
+from data_processing.roster import AskedLLM, unified_llms
 from data_processing.scoring import find_metric, score_all
 from data_processing.stage import Done, stage_main
 from data_processing.workspace import Workspace
@@ -49,17 +49,18 @@ class Asked:
 def run(config: Config, workspace: Workspace) -> Done:
     """Score what the store has and write `outcomes`.
 
-    Raises `InputError` where a task's metric is unknown, where it runs code without `build.run_code`, and where an LLM
-    or a task has no answer at all.
+    Raises `InputError` where a task's metric is unknown, where it runs code without `build.run_code`, where an LLM or a
+    task has no answer at all, and where the tables are of other LLMs or tasks.
     """
+    llms = unified_llms(config, workspace)
     queries, tasks = workspace.read("queries", "unify"), workspace.read("tasks", "unify")
     metrics = _metrics(queries, tasks, config.build.run_code)
     if not workspace.store.is_file():
         raise InputError(f"{workspace.store}: expected the store of answers, found none; {ASK_FIRST}")
     with ResponseStore(workspace.store) as store:
-        asked = _asked(config, queries, metrics, store)
+        asked = _asked(config.build.answers, queries, llms, metrics, store)
         spent_usd = store.spent_usd({call.key for call in asked})
-    llm_ids = [llm.llm_id for llm in asked_llms(config)]
+    llm_ids = [llm.llm_id for llm in llms]
     _check_answered("LLM", llm_ids, [(call.llm_id, call) for call in asked], ", or leave it out of build.llms")
     _check_answered("task", list(metrics), [(call.task_id, call) for call in asked], ", or leave it out of build.tasks")
     outcomes = _table(asked, _performance(asked, metrics, config))
@@ -86,13 +87,15 @@ def _metrics(queries: pd.DataFrame, tasks: pd.DataFrame, run_code: bool) -> dict
     return metrics
 
 
-def _asked(config: Config, queries: pd.DataFrame, metrics: dict[str, str], store: ResponseStore) -> list[Asked]:
-    llms, out = asked_llms(config), []
+def _asked(
+    answers: Answers, queries: pd.DataFrame, llms: Sequence[AskedLLM], metrics: dict[str, str], store: ResponseStore
+) -> list[Asked]:
+    out = []
     columns = ["query_id", "task_id", "query", "ground_truth", "choices"]
     for query_id, task_id, text, truth, choices in queries[columns].to_numpy().tolist():
         right = with_option(truth, choices) if metrics[task_id] == "multiple_choice" else truth
         for llm in llms:
-            call = answer_call(llm, text, config.build.answers)
+            call = answer_call(llm, text, answers)
             answer = store.get(call.key)
             failure = None if answer else store.error(call.key)
             if answer or failure:

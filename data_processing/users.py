@@ -13,6 +13,7 @@ import pandas as pd
 from configs.errors import InputError
 from configs.schema import Config, Users
 from data_processing.importers.describe import plural
+from data_processing.judging.judged import check_judged
 from data_processing.judging.judgements import FILE, chosen, read_judgements
 from data_processing.personas import make_personas, persona_users
 from data_processing.stage import Done, stage_main
@@ -98,28 +99,31 @@ def run(config: Config, workspace: Workspace) -> Done:
     """Write the tables `users` and `interactions` of a build.
 
     Users with preferences have no interactions: what they choose follows from rewards, and the main job derives it.
-    Raises `InputError` where the judgements are not there, hold no choice, or do not fit the personas or the answers.
+    Raises `InputError` where the judgements are not there, hold no choice, or are of other personas or answers.
     """
     if config.users.strategy != "llm_as_judge":
         users, interactions = make_users(config.users), empty("interactions")
         told = "what they choose follows from their preferences"
     else:
         users, interactions = persona_users(make_personas(config.users)), chosen(read_judgements(workspace))
-        _check_chosen(interactions, users, workspace)
+        outcomes = workspace.read("outcomes", "score")
+        _check_chosen(interactions, users, outcomes, workspace)
+        check_judged(config, outcomes, workspace)
         told = f"{plural(len(interactions), 'choice')} of {interactions['user_id'].nunique():,} of them"
     workspace.write("users", users)
     workspace.write("interactions", interactions)
     return Done([f"{plural(len(users), 'user')}; {told}"])
 
 
-def _check_chosen(interactions: pd.DataFrame, users: pd.DataFrame, workspace: Workspace) -> None:
+def _check_chosen(
+    interactions: pd.DataFrame, users: pd.DataFrame, outcomes: pd.DataFrame, workspace: Workspace
+) -> None:
     where, remedy = workspace.folder / FILE, "run again: python -m data_processing.judge"
     if interactions.empty:
         # Without any, the main job would let the rule-based judge choose.
         raise InputError(
             f"{where}: expected choices, got none that could be read; mend the judge (build.judge), {remedy}"
         )
-    outcomes = workspace.read("outcomes", "score")
     known = {
         "a persona of the configuration": (users, ["user_id"]),
         "an answer of table 'outcomes'": (outcomes, ["query_id", "llm_id"]),

@@ -12,7 +12,7 @@ import pandas as pd
 
 from configs.errors import InputError
 from configs.schema import Config
-from data_processing.tables import conform, read_table
+from data_processing.tables import conform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +37,17 @@ class Workspace:
         return self.folder / "responses.sqlite"
 
     def read(self, name: str, stage: str) -> pd.DataFrame:
-        """Return table `name`; `InputError` names the `stage` that makes it where it is not there yet."""
+        """Return table `name`; `InputError` names the `stage` that makes it where it is not there or is damaged."""
         path = self.tables / f"{name}.parquet"
         if not path.is_file():
             raise InputError(f"{path}: expected a table, found none; run first: python -m data_processing.{stage}")
-        return conform(name, read_table(path), str(path))
+        try:
+            table = pd.read_parquet(path)
+        except (ValueError, OSError) as err:  # pyarrow's errors are ValueErrors
+            raise InputError(
+                f"{path}: expected a readable table, got: {err}; run again: python -m data_processing.{stage}"
+            ) from err
+        return conform(name, table, str(path))
 
     def write(self, name: str, table: pd.DataFrame) -> Path:
         """Write table `name` whole or not at all, and return its path."""

@@ -13,12 +13,13 @@ import numpy as np
 
 from baselines.binary_router import KIND, BinaryRouter
 from configs.errors import InputError
-from data_processing.labelling.prompts import read_prompts
+from data_processing.importers.describe import plural
+from data_processing.labelling.prompts import prompt_rows
 from data_processing.stage import guarded, tell
 from data_processing.workspace import whole
 from graph.needs import GraphPair, PairRouter
 from graph.router import Router
-from graph.threshold import Threshold
+from graph.threshold import ALWAYS, NEVER, Threshold
 
 EPILOG = """examples:
   python -m evaluation.calibrate --router runs/routellm/router --prompts prompts.txt --strong-model-pct 0.3
@@ -28,8 +29,9 @@ EPILOG = """examples:
 DIR holds a router of run_exp.py, of whose LLMs two are taken, or a classifier of baselines.binary. FILE has one prompt
 per line (.txt), or rows with query (.jsonl, .json, .csv, .parquet): prompts like those to come, at least some hundred.
 
-Where many prompts have the same need, no threshold parts them. Those at the threshold then go to the strong LLM with
-the probability `coin`, by a hash of their text: the same prompt always goes the same way.
+A prompt that comes several times counts each time: the share is one of calls. Where many prompts have the same need, no
+threshold parts them. Those at the threshold then go to the strong LLM with the probability `coin`, by a hash of their
+text: the same prompt always goes the same way. README.md says how to route by what is written.
 
 exit codes: 0 done; 2 the input is wrong (one line says what to mend); 130 interrupted.
 """
@@ -44,9 +46,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise InputError(
                 f"--strong-model-pct: expected a share from 0 to 1, got {options.strong_model_pct:g}; such as 0.3"
             )
-        prompts, notes = read_prompts(options.prompts)
+        prompts = [text for text, _ in prompt_rows(options.prompts)]
         pair = load_pair(options.router, options.weak, options.strong)
-        found = calibrate(pair, list(prompts), options.strong_model_pct)
+        found, notes = calibrate(pair, prompts, options.strong_model_pct), repeats(prompts)
         if options.output is not None:
             with whole(options.output) as part:
                 part.write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -61,6 +63,8 @@ def load_pair(folder: Path, weak: str | None = None, strong: str | None = None) 
 
     Raises `InputError` where there is no router, or not these LLMs.
     """
+    if _kind(folder) is None and _kind(folder / "router") is not None:
+        raise InputError(f"--router: expected the folder of a router, got {folder}; give {folder / 'router'}")
     if _kind(folder) != KIND:
         return GraphPair.of(Router.load(folder), weak, strong)
     router = BinaryRouter.load(folder)
@@ -70,6 +74,23 @@ def load_pair(folder: Path, weak: str | None = None, strong: str | None = None) 
                 f"{flag}: expected {own!r}, the one this classifier was trained for, got {asked!r}; drop it"
             )
     return router
+
+
+def repeats(prompts: Sequence[str]) -> list[str]:
+    """Return a note on prompts that come again, none where there are none: the hash sends all of one the same way."""
+    again = len(prompts) - len(set(prompts))
+    return [f"{plural(again, 'repeated prompt')}: each counts, and all of one text go the same way"] if again else []
+
+
+def read_threshold(path: Path) -> Threshold:
+    """Return the threshold in a file written by `--output`; `InputError` where there is none."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return Threshold(float(found["threshold"]), float(found["coin"]))
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        raise InputError(
+            f"{path}: expected a threshold as evaluation.calibrate --output writes it, got: {err!r}; write it again"
+        ) from err
 
 
 def calibrate(pair: PairRouter, prompts: Sequence[str], share: float) -> dict[str, Any]:
@@ -109,7 +130,8 @@ def _expected(values: np.ndarray | None, sent: np.ndarray) -> dict[str, Any]:
     mixed = values[:, 0] + sent[:, None] * (values[:, 1] - values[:, 0])
     means = {"routed": mixed, "weak": values[:, 0], "strong": values[:, 1]}
     performance, cost = ({name: float(of[:, k].mean()) for name, of in means.items()} for k in (0, 1))
-    known = bool(np.isfinite(list(cost.values())).all())
+    # Nothing is free, so nothing but zeros means that nobody knows.
+    known = bool(np.isfinite(list(cost.values())).all()) and max(cost.values()) > 0
     saved = 1 - cost["routed"] / cost["strong"] if known and cost["strong"] > 0 else None
     return {"performance": performance, "cost_usd": cost if known else None, "saved": saved}
 
@@ -118,18 +140,23 @@ def told(found: dict[str, Any]) -> list[str]:
     """Return what was found in words."""
     lines = [
         f"{found['strong_id']} for {found['asked_share']:.1%} of {found['prompts']:,} prompts, else {found['weak_id']}",
-        f"threshold {found['threshold']:.6g}, coin {found['coin']:.3f} for prompts at it (without a coin: "
-        f"{found['share_above']:.1%} above it, {found['share_at']:.1%} with those at it)",
+        _told_threshold(found),
     ]
     if found["needed_served"] is not None:
         lines.append(
             f"{found['mean_need']:.1%} should need the strong one; {found['needed_served']:.1%} of these get it"
         )
+    if found["performance"] is None:
+        lines.append("expected performance and saving: not known to a classifier that was trained on labels")
     if (performance := found["performance"]) is not None:
         lines.append(
             f"expected performance {performance['routed']:.3f} (always weak {performance['weak']:.3f}, always strong "
             f"{performance['strong']:.3f})"
         )
+        if performance["weak"] > performance["strong"]:
+            lines.append(f"note: {found['weak_id']} is expected to be the better one; are --weak and --strong swapped?")
+        if found["cost_usd"] is None:
+            lines.append("expected cost and saving: the costs of these LLMs are not known")
     if (cost := found["cost_usd"]) is not None:
         saving = "" if found["saved"] is None else f"; saved {found['saved']:.1%} of always strong"
         lines.append(
@@ -137,6 +164,15 @@ def told(found: dict[str, Any]) -> list[str]:
             f"always strong ${1000 * cost['strong']:.4g}){saving}"
         )
     return lines
+
+
+def _told_threshold(found: dict[str, Any]) -> str:
+    if found["threshold"] in (NEVER, ALWAYS):
+        return f"threshold: {'none is above it' if found['threshold'] == NEVER else 'all are above it'}, now and later"
+    return (
+        f"threshold {found['threshold']!r}, coin {found['coin']:.3f} for prompts at it (without a coin: "
+        f"{found['share_above']:.1%} above it, {found['share_at']:.1%} with those at it)"
+    )
 
 
 def _kind(folder: Path) -> str | None:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from data_processing.figure_text import plain, plain_values, without_glyph_warnings
 from evaluation.results import FLOOR, GRAPH, LABELS, ORACLE, Results, all_decisions, chosen_epoch, mean_singles
 from evaluation.strong_weak_plots import deferral, strong_weak
 from evaluation.study_plots import STUDY_PLOTS
@@ -54,7 +55,7 @@ def plane(results: Results) -> Figure:
         colour, marker = policy_style(str(name))
         size = 230 if name == GRAPH else 70
         style: dict[str, Any] = {"s": size, "color": colour, "marker": marker, "edgecolor": "white", "linewidth": 0.7}
-        ax.scatter(row["x"], row["performance"], **style, zorder=6 if name == GRAPH else 5, label=str(name))
+        ax.scatter(row["x"], row["performance"], **style, zorder=6 if name == GRAPH else 5, label=plain(str(name)))
     ax.set_ylabel("mean performance", color=INK)
     ax.margins(x=0.1, y=0.1)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelspacing=0.7)
@@ -87,7 +88,7 @@ def _plane_labels(policies: pd.DataFrame, singles: pd.DataFrame, on_hull: list[s
         if name in policies.index:
             x, y = float(policies["x"][name]), float(policies["performance"][name])
             labels.append(Label(x, y, name, policy_style(name)[0], "bold"))
-    names = short_names(list(singles["llm_id"]))
+    names = plain_values(short_names(list(singles["llm_id"])))
     rows = sorted(singles.to_dict("records"), key=lambda llm: llm["llm_id"] not in on_hull)
     for row in rows:
         crowded = len(rows) > CROWD and row["llm_id"] not in on_hull
@@ -98,8 +99,8 @@ def _plane_labels(policies: pd.DataFrame, singles: pd.DataFrame, on_hull: list[s
 def _performance_only(results: Results) -> Figure:
     """Draw performance alone, one line per policy and LLM, for data without costs."""
     policies, singles = policy_means(results), mean_singles(results).head(MAX_GROUPS)
-    names = short_names(list(singles["llm_id"]))
-    rows = [(str(name), row["performance"], *policy_style(str(name))) for name, row in policies.iterrows()]
+    names = plain_values(short_names(list(singles["llm_id"])))
+    rows = [(plain(str(name)), row["performance"], *policy_style(str(name))) for name, row in policies.iterrows()]
     rows += [(names[row["llm_id"]], row["performance"], "#9a9a9a", "o") for row in singles.to_dict("records")]
     rows.sort(key=lambda row: row[1])
     figure, (ax,) = new_figure(8, 1.2 + 0.26 * len(rows))
@@ -135,7 +136,7 @@ def reward_per_user(results: Results) -> Figure:
         axes[-1].set_xlabel("the user's preference α (0: cost alone counts, 1: performance alone counts)", color=INK)
     else:
         slant: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if len(groups) > 3 else {}
-        axes[-1].set_xticks(x, [group.label for group in groups], **slant)
+        axes[-1].set_xticks(x, [plain(group.label) for group in groups], **slant)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=9)
     return figure
@@ -154,7 +155,7 @@ def _draw_lines(ax: Axes, means: pd.DataFrame, names: list[str], joined: bool) -
             "markersize": size,
             "zorder": zorder,
         }
-        ax.plot(means.index, means[name], label=LABELS.get(name, name), markeredgecolor="white", **style)
+        ax.plot(means.index, means[name], label=plain(LABELS.get(name, name)), markeredgecolor="white", **style)
 
 
 def llm_choice(results: Results) -> Figure:
@@ -168,7 +169,7 @@ def llm_choice(results: Results) -> Figure:
     prices = mean_singles(results).set_index("llm_id")["cost_usd"]
     top.sort(key=lambda llm: float(prices.get(llm, math.inf)))  # cheap ones left, dear ones right
     bars = bars[top].assign(other=1 - bars[top].sum(axis=1))
-    names = short_names(top) | {"other": f"{shares.shape[1] - len(top)} other LLMs"}
+    names = plain_values(short_names(top)) | {"other": f"{shares.shape[1] - len(top)} other LLMs"}
     figure, (ax,) = new_figure(10, 1.5 + 0.36 * len(groups) + 0.1 * max(0, len(top) - 2 * len(groups)))
     left = np.zeros(len(bars))
     for llm, colour in zip([*top, "other"], [*LLM_COLOURS[: len(top)], REST_COLOUR], strict=True):
@@ -180,7 +181,7 @@ def llm_choice(results: Results) -> Figure:
         text = [f"{100 * value:.0f}" if value >= 0.06 else "" for value in share]
         ax.bar_label(drawn, text, label_type="center", fontsize=8, color=ink)
         left = left + share
-    ax.set_yticks(range(len(groups)), [group.label for group in groups])
+    ax.set_yticks(range(len(groups)), [plain(group.label) for group in groups])
     ax.set_ylim(len(groups) - 0.4, -0.6)
     ax.set_xlim(0, 1)
     ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
@@ -273,16 +274,21 @@ PLOTS: dict[str, Callable[[Results], Figure]] = {
 def save_plots(results: Results, folder: Path, dpi: int) -> dict[str, Path]:
     """Write `<name>.png` into `folder` for each of `PLOTS`, study, trade-off and map there is; return name -> path."""
     folder.mkdir(parents=True, exist_ok=True)
-    figures = [(name, draw(results)) for name, draw in PLOTS.items()]
-    figures += [(name, draw(results.studies[name])) for name, draw in STUDY_PLOTS.items() if name in results.studies]
-    if len(results.pair):
-        figures.append(("strong_weak", strong_weak(results.pair)))
-    if len(results.deferral):
-        figures.append(("deferral", deferral(results.deferral, cost_unit(results))))
-    if results.query_map is not None:
-        figures.append(("query_map", draw_query_map(results.query_map)))
     paths = {}
-    for name, figure in figures:
-        paths[name] = folder / f"{name}.png"
-        figure.savefig(paths[name], dpi=dpi, facecolor="white")
+    with without_glyph_warnings():
+        for name, figure in _figures(results).items():
+            paths[name] = folder / f"{name}.png"
+            figure.savefig(paths[name], dpi=dpi, facecolor="white")
     return paths
+
+
+def _figures(results: Results) -> dict[str, Figure]:
+    figures = {name: draw(results) for name, draw in PLOTS.items()}
+    figures |= {name: draw(results.studies[name]) for name, draw in STUDY_PLOTS.items() if name in results.studies}
+    if len(results.pair):
+        figures["strong_weak"] = strong_weak(results.pair)
+    if len(results.deferral):
+        figures["deferral"] = deferral(results.deferral, cost_unit(results))
+    if results.query_map is not None:
+        figures["query_map"] = draw_query_map(results.query_map)
+    return figures

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from data_processing.figure_text import plain, plain_values
 from evaluation.deferral import SINGLE
 from evaluation.expected import ALL
 from evaluation.results import GRAPH, LABELS, ORACLE
@@ -52,12 +53,12 @@ def strong_weak(scores: pd.DataFrame) -> Figure:
     for ax, task in zip(axes, panels, strict=True):
         part = curves[curves["task_id"] == task]
         _draw_gap_recovered(ax, part)
-        ax.set_ylabel(f"{'all test queries' if task == ALL else task}\nperformance gap recovered", color=INK)
+        ax.set_ylabel(f"{'all test queries' if task == ALL else plain(task)}\nperformance gap recovered", color=INK)
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     axes[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     axes[-1].set_xlim(0, 1)
     names = short_names([str(scores["strong_llm"].iloc[0]), str(scores["weak_llm"].iloc[0])])
-    strong, weak = names.values()
+    strong, weak = plain_values(names).values()
     axes[-1].set_xlabel(f"share of queries sent to {strong}, the others to {weak}", color=INK)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
@@ -93,7 +94,9 @@ def _line(ax: Axes, policy: str, x: np.ndarray, y: np.ndarray) -> None:
     mine = policy == GRAPH
     colour = policy_style(policy)[0]
     width, zorder = (2.6, 5) if mine else (1.4, 4 if policy == RANDOM else 3)
-    ax.plot(x, y, color=colour, linestyle=dashes, linewidth=width, zorder=zorder, label=LABELS.get(policy, policy))
+    ax.plot(
+        x, y, color=colour, linestyle=dashes, linewidth=width, zorder=zorder, label=plain(LABELS.get(policy, policy))
+    )
 
 
 def deferral(points: pd.DataFrame, unit: str = "US dollars") -> Figure:
@@ -134,7 +137,7 @@ def deferral(points: pd.DataFrame, unit: str = "US dollars") -> Figure:
     ax.set_ylabel("mean performance", color=INK)
     ax.margins(y=0.08)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9, labelspacing=0.7)
-    names = short_names(list(singles["llm_id"]))
+    names = plain_values(short_names(list(singles["llm_id"])))
     rows = singles.to_dict("records")
     labels = [Label(row["x"], row["performance"], names[row["llm_id"]], reach=38) for row in rows]
     taken += [(row["x"], row["performance"]) for row in rows]

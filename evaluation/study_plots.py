@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from data_processing.figure_text import plain, plain_values
 from evaluation.results import GRAPH, LABELS
 from evaluation.study_numbers import by_reward, study_means, tick_text, ticks
 from evaluation.style import GREY, INK, LLM_COLOURS, REST_COLOUR, new_figure, policy_style, short_names
@@ -53,10 +54,17 @@ def thin_logs(table: pd.DataFrame) -> Figure:
         for series in means["series"].unique():
             rows = means[(means["panel"] == panel) & (means["series"] == series)].sort_values("x")
             x = start + np.array([places.index(value) for value in rows["x"]], dtype=float)
-            _line(ax, series, x, rows, LABELS.get(series, series) if block == 0 else None)
+            _line(ax, series, x, rows, plain(LABELS.get(series, series)) if block == 0 else None)
         centre = start + (len(places) - 1) / 2
         ax.text(
-            centre, 1.02, panel, transform=ax.get_xaxis_transform(), ha="center", va="bottom", fontsize=9, color=INK
+            centre,
+            1.02,
+            plain(panel),
+            transform=ax.get_xaxis_transform(),
+            ha="center",
+            va="bottom",
+            fontsize=9,
+            color=INK,
         )
         if block:
             ax.axvline(start - BLOCK_GAP / 2 - (0.3 if len(places) == 1 else 0), color="#d0d0d0", linewidth=1)
@@ -81,7 +89,7 @@ def ablation(table: pd.DataFrame) -> Figure:
     ax.errorbar(
         means["difference"].to_numpy(), heights, xerr=error, fmt="o", color=policy_style(GRAPH)[0], zorder=3, **style
     )
-    ax.set_yticks(heights, list(means["series"]))
+    ax.set_yticks(heights, [plain(name) for name in means["series"]])
     ax.set_ylim(-0.6, len(means) - 0.4)
     ax.margins(x=0.1)
     ax.set_xlabel(f"mean {_measure(table)}, minus that of the full model", color=INK)
@@ -96,7 +104,7 @@ def new_users(table: pd.DataFrame) -> Figure:
     for series in means["series"].unique():
         rows = means[means["series"] == series].sort_values("x")
         x = np.array([places.index(value) for value in rows["x"]], dtype=float)
-        _line(ax, series, x, rows, f"{LABELS.get(series, series)}, without them")
+        _line(ax, series, x, rows, f"{plain(LABELS.get(series, series))}, without them")
     trained = float(means["reference"].iloc[0])
     ax.axhline(trained, color=policy_style(GRAPH)[0], linestyle="--", linewidth=1.4, zorder=2,
                label=f"{LABELS[GRAPH]}, trained with them")  # fmt: skip
@@ -116,7 +124,7 @@ def new_llms(table: pd.DataFrame) -> Figure:
     ignored = shares.loc[:, shares.columns.isna()]
     shares = pd.concat([ignored, shares[places]], axis=1).set_axis(range(-1, len(places)), axis=1)
     order = shares[-1].sort_values(kind="stable").index  # those that are missed most come first
-    names = short_names(list(order))
+    names = plain_values(short_names(list(order)))
     figure, (ax,) = new_figure(9.5, 4.8)
     ax.axhline(100, color=GREY, linestyle="--", linewidth=1.1, zorder=1, label="trained with it")
     colour, marker = policy_style(GRAPH)

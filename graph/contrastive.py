@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import logging
 import shutil
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 
+from configs.catalogue import task_spelling
 from configs.errors import InputError
 from configs.load import dump_config, load_config
 from configs.schema import Config
@@ -20,12 +23,14 @@ from data_processing.importers import LoadedData
 from data_processing.sources import load_data, make_judge
 from data_processing.splits import split_queries
 from graph.contrastive_model import ContrastiveModel, learned_of, need_transformer, similarities_of
+from graph.embedding_cache import QueryEncoder
 from graph.encoder import make_encoder
+from graph.finetuning.checkpoint import place
 from graph.query_map import save_query_map, trained_map
 from graph.records import RoutingData
-from graph.routerdc_accuracy import NUMBERS, ScoreSet, accuracy_table, as_text, read_score_sets
+from graph.routerdc_accuracy import NUMBERS, ScoreSet, accuracy_table, as_text, kinds_of, read_score_sets
 from graph.routing_data import PreparedData, prepare
-from graph.tuned_encoder import tuned_part
+from graph.tuned_encoder import HISTORY, tuned_part, unwrapped
 
 LOG = logging.getLogger(__name__)
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
@@ -43,10 +48,13 @@ exit codes: 0 done; 2 the input or the configuration is wrong (one line says wha
 EVALUATE_EPILOG = """examples:
   python -m graph.contrastive evaluate --checkpoint runs/routerdc/encoder --data tests/
   python -m graph.contrastive evaluate --checkpoint runs/routerdc/encoder --data mbpp.json --json
+  python -m graph.contrastive evaluate --checkpoint runs/routerdc/encoder --data mine/ --scores a.json=multi_attempt
 
 A file is a RouterDC score list, named after its task (mmlu_test.json). Tasks that the encoder was trained on are
 in-distribution, others out-of-distribution; each kind has a table and an average over files of its own. Accuracy: a
-score that is a probability counts as correct above 0, a share of right attempts counts as it is.
+score that is a probability counts as correct above 0, a share of right attempts (multi_attempt) counts as it is. Which
+it is, --scores says, else the name of a known task, else the values do (marked "?"). Rows where an LLM has no score are
+left out.
 """
 
 
@@ -64,44 +72,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as err:
         sys.stderr.write(f"error: {err}\n")
         return WRONG_INPUT
-    except KeyboardInterrupt:
-        sys.stderr.write("interrupted: what was finished is kept; go on with --resume\n")
+    except KeyboardInterrupt as err:
+        sys.stderr.write(f"interrupted{err}\n")
         return INTERRUPTED
 
 
 def train(options: argparse.Namespace) -> int:
-    """Train as the configuration says, write everything into the run's folder, print what validation says."""
+    """Train as the configuration says, write everything into the run's folder, print what validation says.
+
+    Results of an earlier training there go when those of this one are written. Raises `KeyboardInterrupt`, which says
+    what is kept, where Ctrl-C cut the training.
+    """
     config = load_config(options.config, options.set or ())
     config = config.model_copy(update={"encoder": config.encoder.model_copy(update={"training": "contrastive"})})
     need_transformer(config.encoder)
-    folder = _folder(Path(options.output or config.output.folder) / config.name, options.resume)
     progress = config.tracking.progress == "on" or (config.tracking.progress == "auto" and sys.stderr.isatty())
     loaded = load_data(config)
-    if options.resume and not (folder / "training").exists():
-        LOG.info("nothing to resume in %s: training from the start", folder)
-    prepared = _trained(loaded, config, folder / "training", progress)
-    ContrastiveModel.of(prepared, config.encoder).save(folder / "encoder")
-    (folder / "config.yaml").write_text(dump_config(config), encoding="utf-8")
-    tuning = tuned_part(prepared.features.encoder).tuning
-    pd.DataFrame(tuning.history).to_csv(folder / "history.csv", index=False)
-    table, single = validation_table(prepared, loaded)
-    table.to_csv(folder / "validation.csv", index=False)
-    clusters = trained_map(prepared, config, config.seed, progress)
-    clusters.to_csv(folder / "clusters.csv", index=False)
-    save_query_map(clusters, folder / "clusters.png", config.output.plot_dpi)
+    encoder = make_encoder(config.encoder, config.train.device)
+    LOG.info("encoder: %s", unwrapped(encoder)[0].source.key)  # looks for it before anything is deleted
+    folder = _folder(Path(options.output or config.output.folder) / config.name, options.resume)
+    try:
+        prepared = _trained(loaded, config, encoder, folder / "training", progress)
+    except KeyboardInterrupt as err:
+        kept = any((folder / "training").glob("step-*"))
+        raise KeyboardInterrupt(
+            f": kept in {folder / 'training'} until the last look at validation; go on with --resume"
+            if kept
+            else " before the first look at validation after a step: nothing of this training is kept; start it again"
+        ) from err
+    table, single = _results(prepared, loaded, config, folder, progress)
+    chosen = tuned_part(prepared.features.encoder).tuning.chosen_step
     _write(as_text(table, "validation", single, hindsight=False))
-    _write(f"\nkept: step {tuning.chosen_step}; encoder: {folder / 'encoder'}; picture: {folder / 'clusters.png'}")
+    _write(f"\nkept: step {chosen}; encoder: {folder / 'encoder'}; picture: {folder / 'clusters.png'}")
     return DONE
 
 
-def _trained(loaded: LoadedData, config: Config, checkpoint: Path, progress: bool) -> PreparedData:
+def _trained(
+    loaded: LoadedData, config: Config, encoder: QueryEncoder, checkpoint: Path, progress: bool
+) -> PreparedData:
     """Return the splits of the configuration, featurised by the encoder that was trained on them."""
     data = loaded.dataset
     splits = split_queries(data.queries, config.data.split, config.seed, loaded.test_query_ids)
     LOG.info("%s: %d queries, %d tasks, %d LLMs", data.name, len(data.queries), len(data.tasks), len(data.llms))
-    encoder = make_encoder(config.encoder, config.train.device)
     judge = make_judge(data, config.users)
     return prepare(data, splits, config, encoder, config.seed, progress, judge, checkpoint=checkpoint)
+
+
+def _results(
+    prepared: PreparedData, loaded: LoadedData, config: Config, folder: Path, progress: bool
+) -> tuple[pd.DataFrame, str]:
+    """Write all results in the place of earlier ones, then delete the state; return what `validation_table` does."""
+    table, single = validation_table(prepared, loaded)
+    clusters = trained_map(prepared, config, config.seed, progress)
+    for name in RESULTS:
+        (folder / name).unlink(missing_ok=True)
+    place(folder / "encoder", ContrastiveModel.of(prepared, config.encoder).save)
+    # Not config.yaml, which is that of run_exp.py where it wrote its results into the same folder.
+    (folder / "contrastive.yaml").write_text(dump_config(config), encoding="utf-8")
+    history = tuned_part(prepared.features.encoder).tuning.history
+    pd.DataFrame(history, columns=HISTORY).to_csv(folder / "history.csv", index=False)
+    table.to_csv(folder / "validation.csv", index=False)
+    clusters.to_csv(folder / "clusters.csv", index=False)
+    save_query_map(clusters, folder / "clusters.png", config.output.plot_dpi)
+    shutil.rmtree(folder / "training", ignore_errors=True)
+    return table, single
 
 
 def validation_table(prepared: PreparedData, loaded: LoadedData) -> tuple[pd.DataFrame, str]:
@@ -130,8 +164,10 @@ def score_sets(
 
 def evaluate(options: argparse.Namespace) -> int:
     """Print the accuracy of a checkpoint on each file."""
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device: expected a CUDA device, found none; give --device cpu or auto")
     model = ContrastiveModel.load(options.checkpoint, options.device)
-    sets = read_score_sets(options.data, model.llm_ids)
+    sets = [_as_trained(item, model) for item in read_score_sets(options.data, model.llm_ids, kinds_of(options.scores))]
     progress = sys.stderr.isatty()
     similarities = [model.similarities([item.task_id] * len(item.texts), item.texts, progress) for item in sets]
     report: dict[str, object] = {"checkpoint": str(options.checkpoint), "llms": list(model.llm_ids)}
@@ -140,23 +176,35 @@ def evaluate(options: argparse.Namespace) -> int:
         places = [place for place, item in enumerate(sets) if (item.task_id in model.task_ids) == inside]
         if not places:
             continue
-        table, single = accuracy_table([sets[place] for place in places], [similarities[place] for place in places])
+        some = [sets[place] for place in places]
+        table, single = accuracy_table(some, [similarities[place] for place in places])
         average = {name: float(table[name].mean()) for name in NUMBERS}
-        report[kind] = {"files": table.to_dict("records"), "average": average, "best_single_llm": single}
-        texts.append(as_text(table, kind, single, hindsight=True))
-    _write(json.dumps(report, indent=1, ensure_ascii=False) if options.json else "\n\n".join(texts))
+        files = table.assign(scores_told_by=[item.told_by for item in some]).to_dict("records")
+        report[kind] = {"files": files, "average": average, "best_single_llm": single}
+        guessed = [item.name for item in some if item.told_by == "values"]
+        texts.append(as_text(table, kind, single, hindsight=True, guessed=guessed))
+    as_json = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
+    _write(as_json if options.json else "\n\n".join(texts))
     return DONE
 
 
+def _as_trained(item: ScoreSet, model: ContrastiveModel) -> ScoreSet:
+    """Return the set with its task as training spelt it: arc-challenge and arc_challenge are one task."""
+    if item.task_id in model.task_ids:
+        return item
+    spelt = {task_spelling(task_id): task_id for task_id in model.task_ids}
+    return dataclasses.replace(item, task_id=spelt.get(task_spelling(item.task_id), item.task_id))
+
+
 def _folder(folder: Path, resume: bool) -> Path:
-    """Return the run's folder, made, without what an earlier run left there but for what is resumed."""
+    """Return the run's folder, made, without the state of an earlier training where it is not resumed."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name in RESULTS:
-            (folder / name).unlink(missing_ok=True)
-        for name in ("encoder", "training"):
-            if (folder / name).exists() and not (resume and name == "training"):
-                shutil.rmtree(folder / name)
+        state = folder / "training"
+        if resume and not state.exists():
+            LOG.info("nothing to resume in %s: training from the start", folder)
+        if state.exists() and not resume:
+            shutil.rmtree(state)
     except OSError as err:
         raise InputError(
             f"output.folder: expected a folder that can be written, got {folder} ({err.strerror}); "
@@ -194,6 +242,13 @@ def _parser() -> argparse.ArgumentParser:
     measured.add_argument("--checkpoint", required=True, type=Path, metavar="DIR", help="the folder encoder/ of a run")
     measured.add_argument(
         "--data", required=True, type=Path, nargs="+", metavar="FILE", help="RouterDC score lists, or folders of them"
+    )
+    measured.add_argument(
+        "--scores",
+        action="append",
+        default=[],
+        metavar="[FILE=]KIND",
+        help="what scores are, of all files or of one: probability or multi_attempt; repeatable",
     )
     measured.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where to compute")
     measured.add_argument("--json", action="store_true", help="print one JSON object instead of tables")

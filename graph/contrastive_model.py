@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+import pydantic
 
 from configs.errors import InputError
 from configs.schema import Config
@@ -108,12 +109,19 @@ class ContrastiveModel:
     def from_state(
         cls, settings: dict[str, Any], arrays: dict[str, np.ndarray], where: str = KIND, device: str = "auto"
     ) -> Self:
-        """Build the model back from `state`; `InputError`, beginning with `where`, where the base is another one."""
-        config = EncoderConfig.model_validate(settings["encoder"])
-        base, wrap = unwrapped(make_encoder(config, device))
-        tuned = TunedEncoder.from_state(settings["tuned"], _under(arrays, "tuned."), base, where)
-        features = QueryFeatures.from_state(wrap(tuned), settings["features"], _under(arrays, "features."))
-        return cls(features, config, tuple(settings["llm_ids"]), tuple(settings["task_ids"]))
+        """Build the model back from `state`; `InputError`, beginning with `where`, where the base is another one or
+        another version made it."""
+        try:
+            config = EncoderConfig.model_validate(settings["encoder"])
+            base, wrap = unwrapped(make_encoder(config, device))
+            tuned = TunedEncoder.from_state(settings["tuned"], _under(arrays, "tuned."), base, where)
+            features = QueryFeatures.from_state(wrap(tuned), settings["features"], _under(arrays, "features."))
+            return cls(features, config, tuple(settings["llm_ids"]), tuple(settings["task_ids"]))
+        except pydantic.ValidationError as err:
+            first = err.errors()[0]
+            raise _other_version(where, f"encoder.{'.'.join(map(str, first['loc']))}: {first['msg']}") from err
+        except KeyError as err:
+            raise _other_version(where, f"none named {err}") from err
 
     def save(self, folder: Path) -> None:
         """Write the model as an artifact: settings, arrays, and a manifest with their checksums."""
@@ -127,6 +135,7 @@ class ContrastiveModel:
                 f"{folder}: expected the folder encoder/ that a training leaves, found no manifest.json there; run "
                 "python -m graph.contrastive --config FILE to make one"
             )
+        _need_own_kind(Path(folder))
         settings, arrays = load_artifact(Path(folder), KIND)
         return cls.from_state(settings, arrays, str(folder), device)
 
@@ -149,6 +158,27 @@ def need_transformer(config: EncoderConfig) -> None:
             f"encoder.model: expected a transformer for the policy 'contrastive', got {config.model!r}, which has no "
             "weights to train; give another model or leave 'contrastive' out of the policies"
         )
+
+
+def _other_version(where: str, got: str) -> InputError:
+    return InputError(
+        f"{where}: expected the settings that this version writes, got {got}; it was made by another version: train "
+        "the encoder again"
+    )
+
+
+def _need_own_kind(folder: Path) -> None:
+    """Raise `InputError` for the encoder of a router of run_exp.py, which lies in a folder encoder/, too."""
+    if (folder.parent / "manifest.json").is_file() and '"kind": "encoder"' in _text(folder / "manifest.json"):
+        raise InputError(
+            f"{folder}: expected the folder encoder/ that python -m graph.contrastive leaves beside validation.csv, "
+            "got the encoder inside a router of run_exp.py, which has no LLMs; train one alone: "
+            "python -m graph.contrastive --config FILE"
+        )
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _by_id(data: RoutingData, columns: np.ndarray) -> RoutingData:

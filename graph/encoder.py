@@ -212,7 +212,7 @@ def stack_of_layers(model: torch.nn.Module) -> tuple[str, torch.nn.ModuleList]:
 
 
 def replace_layers(model: torch.nn.Module, name: str, layers: torch.nn.ModuleList) -> None:
-    """Let `model` have only `layers` where `stack_of_layers` found the list of that name."""
+    """Put `layers` where `stack_of_layers` found the list of that name; as many, for models count by their config."""
     parent, _, own = name.rpartition(".")
     setattr(model.get_submodule(parent), own, layers)
 

@@ -12,6 +12,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
 from configs.schema import Config
+from data_processing.figure_text import plain, without_glyph_warnings
 from graph.encoder import make_encoder
 from graph.routing_data import PreparedData
 from graph.tuned_encoder import clusters_of, tuned_part
@@ -108,7 +109,8 @@ def draw_query_map(table: pd.DataFrame) -> Figure:
 
 def save_query_map(table: pd.DataFrame, path: Path, dpi: int = 130) -> None:
     """Draw the map into a PNG file."""
-    draw_query_map(table).savefig(path, dpi=dpi, facecolor="white")
+    with without_glyph_warnings():
+        draw_query_map(table).savefig(path, dpi=dpi, facecolor="white")
 
 
 def named_groups(groups: pd.Series) -> pd.Series:
@@ -122,7 +124,7 @@ def named_groups(groups: pd.Series) -> pd.Series:
 
 def _panel(ax: Axes, table: pd.DataFrame, groups: pd.Series, counts: pd.Series) -> None:
     size = 9 if len(table) > 1_000 else 20
-    names = _short([str(name) for name in counts.index])
+    names = [plain(name) for name in _short([str(name) for name in counts.index])]
     # Grey ones first, so that they never lie on what has a name.
     for place in reversed(range(len(counts))):
         own = place < NAMED

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import sys
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from graph.metrics import Floats
+
+# Above and below every need there is. Not infinite, which JSON cannot hold.
+NEVER, ALWAYS = sys.float_info.max, -sys.float_info.max
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +31,14 @@ class Threshold:
     def for_share(cls, need: ArrayLike, share: float) -> Threshold:
         """Return the threshold that sends `share` in [0, 1] of prompts such as the N of `need` (N,) to the strong LLM.
 
-        Exact in expectation over the coin. Raises `ValueError` without prompts, for a need that is no finite number,
-        and for a share outside [0, 1].
+        Exact in expectation over the coin; 0 is never and 1 always, whatever is asked later. Raises `ValueError`
+        without prompts, for a need that is no finite number, and for a share outside [0, 1].
         """
         scores = _checked(need)
         if not 0 <= share <= 1:
             raise ValueError(f"share: expected a number in [0, 1], got {share}")
+        if share in (0, 1):
+            return cls(ALWAYS if share else NEVER, 0.0)
         ordered = np.sort(scores)[::-1]
         wanted = share * len(scores)
         value = float(ordered[max(int(np.ceil(wanted - 1e-9)), 1) - 1])

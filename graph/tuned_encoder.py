@@ -18,13 +18,14 @@ from graph.embedding_cache import CachedEncoder, QueryEncoder
 from graph.encoder import TextEncoder, make_encoder
 
 KIND = "encoder"
+HISTORY = ("step", "train_loss", "validation_score", "probe_score", "alone_score")
 
 
 @dataclasses.dataclass(frozen=True)
 class Tuning:
-    """How it went. `history` has a row per look at validation: step, train_loss (NaN at step 0), and the mean score of
-    the LLMs chosen by a ridge on the vectors (`probe_score`), by the LLMs' own vectors (`alone_score`), and the mean of
-    both (`validation_score`, which decides)."""
+    """How it went. `history` has a row of `HISTORY` per look at validation: step, train_loss (NaN at step 0), and the
+    mean score of the LLMs chosen by a ridge on the vectors (`probe_score`), by the LLMs' own vectors (`alone_score`),
+    and the mean of both (`validation_score`, which decides)."""
 
     history: list[dict[str, float]]
     chosen_step: int
@@ -42,6 +43,16 @@ class Learned:
     llm_vectors: np.ndarray
     centres: np.ndarray
     side: np.ndarray
+
+
+def history_to_json(history: list[dict[str, float]]) -> list[dict[str, float | None]]:
+    """Return the rows with None for NaN, which JSON has not."""
+    return [{name: None if value != value else value for name, value in row.items()} for row in history]
+
+
+def history_from_json(rows: list[dict[str, float | None]]) -> list[dict[str, float]]:
+    """Return what `history_to_json` was given, columns in the order of `HISTORY`, which sorted JSON has lost."""
+    return [{name: np.nan if (value := row[name]) is None else value for name in HISTORY} for row in rows]
 
 
 def similarities(learned: Learned, vectors: np.ndarray, side_features: np.ndarray) -> np.ndarray:
@@ -115,7 +126,7 @@ class TunedEncoder(TextEncoder):
             "tuning": {
                 "chosen_step": self.tuning.chosen_step,
                 "interrupted": self.tuning.interrupted,
-                "history": [{k: None if v != v else v for k, v in row.items()} for row in self.tuning.history],
+                "history": history_to_json(self.tuning.history),
             },
         }
         arrays = {f"weights.{name}": array for name, array in self.learned.weights.items()}
@@ -136,7 +147,7 @@ class TunedEncoder(TextEncoder):
         learned = Learned(
             weights, tuple(settings["llm_texts"]), arrays["llm_vectors"], arrays["centres"], arrays["side"]
         )
-        history = [{k: np.nan if v is None else v for k, v in row.items()} for row in settings["tuning"]["history"]]
+        history = history_from_json(settings["tuning"]["history"])
         return cls(base, learned, Tuning(history, settings["tuning"]["chosen_step"], settings["tuning"]["interrupted"]))
 
     def save(self, folder: Path) -> None:

@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 import run_exp
+from baselines.binary_router import BinaryRouter
 from configs.load import load_config
 from configs.schema import Config, Data, Source, project_root
 from data_processing.importers import load_source
 from graph.records import Decision
 from graph.router import Router
+from graph.threshold import Threshold
 
 ROOT = project_root()
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -218,11 +220,13 @@ def test_the_example_of_an_own_table_can_be_imported(tmp_path: Path) -> None:
 def test_python_examples_use_what_exists() -> None:
     examples = [ast.parse(text) for _, language, text in BLOCKS if language == "python"]
     assert examples
-    known = {*Decision.__dataclass_fields__, *dir(Router)}
+    known = {*Decision.__dataclass_fields__, *dir(Router), *BinaryRouter.__dataclass_fields__, *dir(BinaryRouter)}
+    known |= set(dir(Threshold))
     for example in examples:
         for node in ast.walk(example):
             if isinstance(node, ast.ImportFrom):
-                assert hasattr(importlib.import_module(str(node.module)), node.names[0].name)
+                module = importlib.import_module(str(node.module))
+                assert [name.name for name in node.names if not hasattr(module, name.name)] == []
             elif isinstance(node, ast.Attribute):
                 assert node.attr in known, node.attr
             elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "route":

@@ -166,7 +166,7 @@ class _Run:
             self.elsewhere.pop(key, None)
             failure = self.store.error(key) if state == "failed" else None
             if failure is not None:
-                self.tally.add_failed(failure[0])
+                self.tally.add_failed(*failure)
             elif state == "own":
                 self.waiting += 1
                 self._queue(keyed[key], askers).put_nowait(keyed[key])
@@ -220,8 +220,9 @@ class _Run:
 
     def _save(self) -> None:
         if self.unsaved:
-            outcomes, self.unsaved = self.unsaved, []
-            self.store.put_all(outcomes)
+            outcomes = self.unsaved
+            self.store.put_all(outcomes)  # where it fails they stay, for the last try as the run ends
+            self.unsaved = []
             self.tally.add(outcomes, self.budget.spent_usd)
 
     def _budget_reached(self) -> BudgetReachedError:

@@ -141,6 +141,17 @@ class OpenAIClient:
         return asked_s + wait_s
 
 
+def key_problems(endpoints: Sequence[Endpoint]) -> list[str]:
+    """Return what has to be mended before these endpoints can be asked: a line for each key that is not there."""
+    problems = []
+    for endpoint in endpoints:
+        try:
+            _secret(endpoint)
+        except InputError as err:
+            problems.append(str(err))
+    return problems
+
+
 def _secret(endpoint: Endpoint) -> str | None:
     if endpoint.api_key_env is None:
         return None

@@ -17,7 +17,8 @@ from data_processing.llm_client import CallError, ErrorKind
 class Asked:
     """What one run of calls came to.
 
-    `answered` and `failed` calls in this run, `failed` ones by kind in `errors`; `stored`: calls whose answer the store
+    `answered` and `failed` calls in this run, `failed` ones by kind in `errors`, with the first message of each kind in
+    `messages`; `stored`: calls whose answer the store
     had, equal calls of this run, and calls that another process answered meanwhile. `spent_usd`: US dollars of this
     process in this run, with what failed attempts are known to have cost.
     """
@@ -28,6 +29,7 @@ class Asked:
     spent_usd: float
     seconds: float
     errors: dict[ErrorKind, int]
+    messages: dict[ErrorKind, str]
 
 
 class Tally:
@@ -38,6 +40,7 @@ class Tally:
         self.total = total
         self.answered = self.stored = 0
         self.errors: collections.Counter[ErrorKind] = collections.Counter()
+        self.messages: dict[ErrorKind, str] = {}  # the first of each kind
         self.start = time.perf_counter()
         self.bar = tqdm(total=total, desc=label, unit="call", disable=not shown, file=sys.stderr)
 
@@ -53,16 +56,16 @@ class Tally:
             self.bar.total -= count
             self.bar.refresh()
 
-    def add_failed(self, kind: ErrorKind) -> None:
+    def add_failed(self, kind: ErrorKind, message: str) -> None:
         """Count a call that failed without being asked here: by another process, or as an equal one."""
-        self.errors[kind] += 1
+        self._count(kind, message)
         self.bar.update(1)
 
     def add(self, outcomes: list[Outcome], spent_usd: float) -> None:
         """Count what this run has asked and stored."""
         for outcome in outcomes:
             if isinstance(outcome.result, CallError):
-                self.errors[outcome.result.kind] += 1
+                self._count(outcome.result.kind, str(outcome.result))
             else:
                 self.answered += 1
         self.bar.set_postfix_str(f"${spent_usd:.4f}, {self.errors.total()} failed", refresh=False)
@@ -71,4 +74,9 @@ class Tally:
     def asked(self, spent_usd: float) -> Asked:
         """Return the counts."""
         seconds = time.perf_counter() - self.start
-        return Asked(self.answered, self.errors.total(), self.stored, spent_usd, seconds, dict(self.errors))
+        failed = self.errors.total()
+        return Asked(self.answered, failed, self.stored, spent_usd, seconds, dict(self.errors), dict(self.messages))
+
+    def _count(self, kind: ErrorKind, message: str) -> None:
+        self.errors[kind] += 1
+        self.messages.setdefault(kind, message)

@@ -7,7 +7,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 import openai
 
@@ -15,6 +15,7 @@ from data_processing.cost import count_tokens
 from data_processing.llm_client import Call, CallError, Completion, ErrorKind
 
 LONGEST_MESSAGE = 500  # characters of an API's message that are kept
+MOST_TOKENS = 10**9  # of one call; a usage above it is a mistake of the API, and one far above it fits no table
 # OpenAI, vLLM, OpenRouter, llama.cpp, text-generation-inference and others, each in words of its own.
 TOO_LONG = re.compile(
     r"context[ _-]?(length|window|size)|maximum (model |input |sequence )?length|(prompt|input)s? (is|are) too long"
@@ -75,12 +76,15 @@ def _text(content: object) -> str:
 
 
 def _tokens(usage: object) -> tuple[int, int] | None:
+    """Return (input, output) tokens; None where the API gave none, or numbers that cannot be."""
     if not isinstance(usage, dict):
         return None
     sent, made = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if not (isinstance(sent, int) and isinstance(made, int)) or sent < 0 or made < 0:
-        return None
-    return int(sent), int(made)
+    return (sent, made) if _is_count(sent) and _is_count(made) else None
+
+
+def _is_count(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MOST_TOKENS
 
 
 def failure(error: openai.OpenAIError) -> CallError:

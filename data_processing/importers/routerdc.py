@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,8 @@ from data_processing.importers.common import assemble, is_score_list, llms_of, s
 from data_processing.importers.describe import llm_table, prices_file, task_table
 from data_processing.importers.reading import files_in, read_json, task_of
 from data_processing.tables import Dataset, ordered_unique
+
+ATTEMPTS = 10  # at most, of which a score may be a share
 
 
 def load(path: Path, data: Data) -> Dataset:
@@ -49,8 +53,8 @@ def read_scores(path: Path) -> pd.DataFrame:
         content = read_json(file)
         if not is_score_list(content):
             raise InputError(
-                f"{file}: expected a JSON list of records with 'question' and 'scores', got "
-                f"{type(content).__name__}; give RouterDC's score files, or move this one away"
+                f"{file}: expected a JSON list of records with 'question' and 'scores', got {_shape(content)}; give "
+                "RouterDC's score files, or move this one away"
             )
         tables.append(score_rows(content, file).assign(task_id=task_of(file)))
     return stack(tables)
@@ -61,11 +65,38 @@ def score_metrics(rows: pd.DataFrame) -> tuple[dict[str, str], list[str]]:
     metrics: dict[str, str] = {}
     notes: list[str] = []
     for task_id in ordered_unique(rows["task_id"].tolist()):
-        entry = find_task(task_id)
-        if entry is not None and entry.routerdc_scores:
-            metrics[task_id] = entry.routerdc_scores
-            continue
-        scores = rows.loc[rows["task_id"] == task_id, "performance"].to_numpy() * 10
-        metrics[task_id] = "multi_attempt" if np.nanmax(np.abs(scores - np.round(scores))) < 1e-8 else "probability"
-        notes.append(f"scores of task {task_id!r} taken as {metrics[task_id]}, told from their values")
+        known = known_metric(task_id)
+        metrics[task_id] = known or metric_of(rows.loc[rows["task_id"] == task_id, "performance"].to_numpy())
+        if known is None:
+            notes.append(f"scores of task {task_id!r} taken as {metrics[task_id]}, told from their values")
     return metrics, notes
+
+
+def known_metric(task_id: str) -> str | None:
+    """Return what `configs/tasks.yaml` says of the scores of a task, or of its last words (`MATH_prealgebra`)."""
+    words = re.split(r"[-_ .]+", task_id)
+    for start in range(len(words)):
+        entry = find_task("_".join(words[start:]))
+        if entry is not None and entry.routerdc_scores:
+            return entry.routerdc_scores
+    return None
+
+
+def metric_of(scores: np.ndarray) -> str:
+    """Return what scores look like: `multi_attempt` where all are multiples of 1/n for one n up to `ATTEMPTS`."""
+    seen = scores[np.isfinite(scores)]
+    for attempts in range(1, ATTEMPTS + 1):
+        if len(seen) and np.abs(seen * attempts - np.round(seen * attempts)).max() < 1e-8:
+            return "multi_attempt"
+    return "probability"
+
+
+def _shape(content: Any) -> str:
+    """Return what a JSON file holds that is no score list, in words."""
+    if not isinstance(content, list):
+        return f"one object of type {type(content).__name__}"
+    if not content:
+        return "an empty list"
+    if not isinstance(content[0], dict):
+        return f"a list of {type(content[0]).__name__}"
+    return f"records with {', '.join(map(repr, list(content[0])[:8])) or 'no keys'}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 from configs.schema import Config
@@ -68,6 +69,16 @@ class JudgePlan:
         """Yield the askings of all judgements."""
         for judgement in self:
             yield from judgement.askings()
+
+    def sample(self, count: int) -> list[Asking]:
+        """Return up to so many first askings, of as many personas as there are."""
+        each = math.ceil(count / max(1, len(self.personas)))
+        askings = (
+            self._judgement(persona, answers).first
+            for persona in self.personas
+            for answers in self._judged_by(persona.user_id)[:each]
+        )
+        return list(itertools.islice(askings, count))
 
     def count_askings(self) -> int:
         """Return how many askings there are, without making them."""

@@ -40,7 +40,7 @@ class Judge:
         """Return the question of an asking: the persona as system message, question and answers as user message."""
         answers = asking.answers
         shown = render(answers.query, [answers.texts[place] for place in asking.order])
-        parameters: dict[str, Any] = {"max_tokens": self.judging.max_tokens}
+        parameters: dict[str, Any] = {self.llm.endpoint.max_tokens_name: self.judging.max_tokens}
         if self.judging.temperature is not None:
             parameters["temperature"] = self.judging.temperature
         if self.structured:

@@ -47,7 +47,7 @@ class Labelling:
         judging, seed = config.build.judge, config.build.answers.seed
         systems, parameters = [], []
         for number in range(repeats):
-            sent: dict[str, Any] = {"max_tokens": judging.max_tokens}
+            sent: dict[str, Any] = {llm.endpoint.max_tokens_name: judging.max_tokens}
             if judging.temperature is not None:
                 sent["temperature"] = judging.temperature
             if seed is not None:
@@ -92,7 +92,7 @@ class Labelling:
             open_calls[start : start + step] = [[key not in known for key in row] for row in keys]
         count = int(open_calls.sum())
         inputs = float((open_calls * (texts[:, None] + system[None, :])).sum())
-        longest = self.parameters[0]["max_tokens"]
+        longest = self.parameters[0][self.llm.endpoint.max_tokens_name]
         call = self.llm.call((), {})
         outputs, most = float(count * min(REPLY_TOKENS, longest)), float(2 * count * longest)
         asked_again = inputs + count * (longest + float(count_tokens([REPAIR])[0]))

@@ -17,6 +17,7 @@ INTERVAL = 0.95
 # is about USUAL_WEIGHT: its logarithm has a normal prior of that mean and this standard deviation.
 USUAL_WEIGHT, WEIGHT_SD = 4.0, 1.5
 WEIGHTS = (0.1, 1000.0)
+ROUNDING = 1e-9  # a share of sums of a judge's means, such as 1/3 + 2/3, may miss 0 or 1 by less than this
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +83,16 @@ def rank(votes: pd.DataFrame, inferior: set[str], threshold: float | None = None
     ).sort_values(["shrunk_share", "votes"], ascending=False, kind="stable", ignore_index=True)
     _need_both_labels(ranked, cut)
     return Difficulty(ranked, cut, mean, weight)
+
+
+def borne_out(questions: pd.DataFrame) -> pd.Series:
+    """Return for each row of `Difficulty.questions` whether what was counted shows its label at least once.
+
+    The inferior side must have lost a vote of ROUTE_TO_SUPERIOR, and have won or tied one of ROUTE_TO_INFERIOR. Labels
+    follow from a threshold on shrunk shares, which parts the questions even where that side never lost at all.
+    """
+    share = questions["share"]
+    return (share > ROUNDING).where(questions["label"] == INFERIOR, share < 1 - ROUNDING)
 
 
 def _weight(count: np.ndarray, votes: np.ndarray, mean: float) -> float:

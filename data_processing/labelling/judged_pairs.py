@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +28,7 @@ WINNERS: dict[str, tuple[float, float, float]] = {
     "tie (inconsistent)": (0.0, 0.0, 1.0),
     "tie (bothbad)": (0.0, 0.0, 1.0),
 }
+LIKE = 0.5  # how like a spelling must be to be hinted at, 1: the same
 RESULTS = ["first_wins", "second_wins", "ties"]
 
 
@@ -53,11 +57,12 @@ def read_votes(paths: Sequence[Path], turn: int) -> Votes:
     names file and row where a field is missing, a winner has another spelling, a model is compared with itself or a
     prompt is blank; and where no judgement is of this turn.
     """
-    rows, turns = [], set()
+    rows: list[dict[str, Any]] = []
+    turns: Counter[int] = Counter()
     for path in paths:
         for where, row in read_rows(path, None, "--judgements"):
             place = f"{path}: {where}"
-            turns.add(_turn(row, place))
+            turns[_turn(row, place)] += 1
             if _turn(row, place) == turn:
                 rows.append(_vote(row, turn, place))
     if not rows:
@@ -65,6 +70,8 @@ def read_votes(paths: Sequence[Path], turn: int) -> Votes:
         raise InputError(f"{paths[0]}: expected judgements of turn {turn}, got only those of {found}; give --turn")
     table = pd.DataFrame(rows)
     notes = [f"{plural(len(table), 'judgement')} of turn {turn} read"]
+    if (others := turns.total() - turns[turn]) > 0:
+        notes.append(f"{plural(others, 'judgement')} of other turns left out; --turn chooses one")
     first_id = table.groupby("query", sort=False)["question_id"].transform("first")
     if (other := table.loc[first_id != table["question_id"], "question_id"].nunique()) > 0:
         notes.append(f"{plural(other, 'question id')} left out: the same text has another id before; votes are joined")
@@ -91,7 +98,7 @@ def _vote(row: Mapping[str, Any], turn: int, place: str) -> dict[str, Any]:
     judge = _field(row, "judge", place)
     return {
         "query": _query(row, turn, place),
-        "question_id": _text(row, "question_id", place),
+        "question_id": _id(row, place),
         "judge": place if judge is None else str(judge),  # nobody knows who judged: each vote has a judge of its own
         "first": model_b if turned else model_a,
         "second": model_a if turned else model_b,
@@ -119,6 +126,13 @@ def _text(row: Mapping[str, Any], name: str, place: str) -> str:
     return whole_characters(str(value).strip())
 
 
+def _id(row: Mapping[str, Any], place: str) -> str:
+    value = _field(row, "question_id", place)
+    if isinstance(value, float) and value.is_integer():  # what pandas makes of a column of whole numbers with a gap
+        return str(int(value))
+    return _text(row, "question_id", place)
+
+
 def _turn(row: Mapping[str, Any], place: str) -> int:
     value = _field(row, "turn", place)
     if isinstance(value, float) and value.is_integer():
@@ -132,11 +146,24 @@ def _result(row: Mapping[str, Any], place: str) -> tuple[float, float, float]:
     winner = _field(row, "winner", place)
     found = WINNERS.get(winner.strip()) if isinstance(winner, str) else None
     if found is None:
-        hint = did_you_mean(str(winner), list(WINNERS))
+        hint = _winner_meant(str(winner))
         raise InputError(
             f"{place}: expected in 'winner' one of {', '.join(map(repr, WINNERS))}, got {winner!r}{hint}; mend the row"
         )
     return found
+
+
+def _winner_meant(winner: str) -> str:
+    """Return a hint at the spelling that is the same but for case, spaces, hyphens and underscores, else at the most
+    like one; an empty string where none is like it, or several are equally: a guess could turn the judgement round."""
+    likeness = {name: SequenceMatcher(None, _folded(winner), _folded(name)).ratio() for name in WINNERS}
+    best = max(likeness.values())
+    nearest = [name for name, ratio in likeness.items() if ratio == best]
+    return f" (did you mean {nearest[0]!r}?)" if best >= LIKE and len(nearest) == 1 else ""
+
+
+def _folded(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name.casefold())
 
 
 def _query(row: Mapping[str, Any], turn: int, place: str) -> str:

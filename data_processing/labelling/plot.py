@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from data_processing.figure_text import plain
 from data_processing.labelling.difficulty import Difficulty
 from data_processing.labelling.labels import INFERIOR, SUPERIOR
 
@@ -41,7 +42,7 @@ def _draw_models(ax: Axes, strengths: pd.DataFrame) -> None:
         own = rows[rows["side"] == side]
         ax.hlines(own.index, own["low"], own["high"], color=COLOURS[label], linewidth=2, alpha=0.5)
         ax.scatter(own["strength"], own.index, color=COLOURS[label], marker=MARKERS[label], zorder=3, label=side)
-    ax.set_yticks(rows.index, [_short(name) for name in rows["model"]])
+    ax.set_yticks(rows.index, [plain(_short(name)) for name in rows["model"]])
     ax.set_ylim(-0.6, len(rows) - 0.4)
     ax.set_xlabel("strength (log odds against the mean model, 95 % interval)", color=INK)
     ax.legend(loc="upper left", frameon=False, fontsize=9)

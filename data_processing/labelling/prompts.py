@@ -17,21 +17,30 @@ FIELDS = ("query", "prompt")  # the first that a row has
 def read_prompts(path: Path) -> tuple[dict[str, str], list[str]]:
     """Return prompt -> query_id, "" where the file has none, in the order of the file, and notes.
 
-    A prompt that comes again is left out; a text file's blank lines are no prompts. Nothing in a prompt is read as
-    anything but text. Raises `InputError` that names file and row where a row has no prompt or a blank one, or where
-    the file is missing, damaged, of another ending, or holds no prompt.
+    A prompt that comes again is left out. Raises as `prompt_rows` does.
+    """
+    rows = prompt_rows(path)
+    prompts: dict[str, str] = {}
+    for text, query_id in rows:
+        prompts.setdefault(text, query_id)
+    repeated = len(rows) - len(prompts)
+    return prompts, [f"{plural(repeated, 'repeated prompt')} left out"] if repeated else []
+
+
+def prompt_rows(path: Path) -> list[tuple[str, str]]:
+    """Return (prompt, query_id or "") of every row of a file, in its order, repeated ones too.
+
+    A text file's blank lines are no prompts. Nothing in a prompt is read as anything but text. Raises `InputError` that
+    names file and row where a row has no prompt or a blank one, or where the file is missing, damaged, of another
+    ending, or holds no prompt.
     """
     ending = path.suffix.lower()
     if ending != ".txt" and ending not in ENDINGS:
         raise InputError(f"{path}: expected prompts in a file .txt or {', '.join(ENDINGS)}, got {ending!r}; convert it")
     rows = _lines(path) if ending == ".txt" else [_prompt(path, *row) for row in read_rows(path, None, "--prompts")]
-    prompts: dict[str, str] = {}
-    for text, query_id in rows:
-        prompts.setdefault(text, query_id)
-    if not prompts:
+    if not rows:
         raise InputError(f"{path}: expected at least one prompt, got none; write one per line")
-    repeated = len(rows) - len(prompts)
-    return prompts, [f"{plural(repeated, 'repeated prompt')} left out"] if repeated else []
+    return rows
 
 
 def _lines(path: Path) -> list[tuple[str, str]]:

@@ -70,14 +70,14 @@ def read_rows(path: Path, inside: str | None, mapping: str) -> list[tuple[str, R
         path.open("rb").close()
     except OSError as err:
         raise InputError(
-            f"{path}: expected a file of questions, got: {err.strerror}; put it there, or mend {mapping}"
+            f"{path}: expected a file of rows, got: {err.strerror}; put it there, or mend {mapping}"
         ) from err
     rows = _READERS[known_ending(path.name)](path, inside)
     if inside is not None:
         inner = [row for _, record in rows for row in _descend(record, inside.split("."), {}, path)]
         rows = [(f"row {number}", row) for number, row in enumerate(inner, 1)]
     if not rows:
-        raise InputError(f"{path}: expected at least one question, got none; fetch the file again, or mend {mapping}")
+        raise InputError(f"{path}: expected at least one row, got none; fetch the file again, or mend {mapping}")
     return rows
 
 
@@ -85,7 +85,7 @@ def known_ending(name: str) -> str:
     """Return the ending of a file's name that says how to read it; `InputError` for any other."""
     ending = Path(name).suffix.lower()
     if ending not in ENDINGS:
-        raise InputError(f"{name}: expected a file of questions ({', '.join(ENDINGS)}), got {ending!r}; convert it")
+        raise InputError(f"{name}: expected a file of rows ({', '.join(ENDINGS)}), got {ending!r}; convert it")
     return ending
 
 

@@ -36,6 +36,5 @@ def _cut(text: str, offsets: Sequence[tuple[int, int]], tokens: int) -> str:
     if len(offsets) > tokens:
         end = min(end, offsets[head - 1][1])
         begin = max(begin, offsets[len(offsets) - tail][0] if tail else len(text))
-    elif end >= begin:
-        return text
-    return text[:end] + MARK + text[begin:]
+    # Also where there are too many tokens: one character may be several of them, and cannot be cut.
+    return text if end >= begin else text[:end] + MARK + text[begin:]

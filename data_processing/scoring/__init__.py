@@ -6,37 +6,32 @@ attribute `many`: (predictions, ground_truths) -> one number each. An empty pred
 
 from __future__ import annotations
 
-import importlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from configs.errors import InputError, did_you_mean
+from configs.errors import InputError
+from data_processing.scoring.by_name import CODE, LOADED, Metric, Metrics, UnknownMetricError, imported, unknown
 from data_processing.scoring.choices import multiple_choice
 from data_processing.scoring.numbers import final_number, gsm8k
 from data_processing.scoring.words import exact_match, f1_score, normalised, rouge_l
 
 __all__ = [
-    "LOADED", "METRICS", "Metric", "exact_match", "f1_score", "final_number", "find_metric", "gsm8k",
-    "multiple_choice", "normalised", "rouge_l", "score", "score_all",
+    "LOADED", "METRICS", "Metric", "UnknownMetricError", "exact_match", "f1_score", "final_number", "find_metric",
+    "gsm8k", "multiple_choice", "normalised", "rouge_l", "score", "score_all",
 ]  # fmt: skip
 
-Metric = Callable[[str, str], float]
-
-METRICS: dict[str, Metric] = {
-    "f1_score": f1_score,
-    "exact_match": exact_match,
-    "multiple_choice": multiple_choice,
-    "gsm8k": gsm8k,
-    "rouge_l": rouge_l,
-}
-CODE = "data_processing.scoring.code_execution:passes_tests"
-# Found by name only when used: BERTScore needs torch and lies on a higher floor, which this one may not import. A
-# metric of your own comes in the same way, as `package.module:function`.
-LOADED = {"bert_score": "graph.bert_score:bert_score", "code": CODE}
+METRICS = Metrics(
+    f1_score=f1_score,
+    exact_match=exact_match,
+    multiple_choice=multiple_choice,
+    gsm8k=gsm8k,
+    rouge_l=rouge_l,
+)
+# A metric of your own comes in by its path, as `package.module:function`; so do those of `LOADED`.
 _PATH = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
 _CHUNK = 256  # answers handed to `many` at once: few enough for memory, and for a bar that moves
 
@@ -89,30 +84,8 @@ def find_metric(name: str, *, run_code: bool = False) -> Metric:
         )
     match = _PATH.fullmatch(path)
     if match is None:
-        known = [*METRICS, *LOADED]
-        raise InputError(
-            f"expected a known metric, got {name!r}{did_you_mean(name.lower(), known)}; use one of {', '.join(known)}, "
-            "or package.module:function for your own"
-        )
-    return _imported(name, match[1], match[2])
-
-
-def _imported(name: str, module_name: str, function: str) -> Metric:
-    try:
-        module = importlib.import_module(module_name)
-    except ImportError as err:
-        raise InputError(
-            f"metric {name!r}: expected a module {module_name} that can be imported, got: {err}; mend the name, or run "
-            "from the folder it lies in"
-        ) from err
-    metric = getattr(module, function, None)
-    if not callable(metric):
-        there = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise InputError(
-            f"metric {name!r}: expected a function {function!r} in {module_name}, found none"
-            f"{did_you_mean(function, there)}; mend the name"
-        )
-    return metric
+        raise unknown(name, list(METRICS))
+    return imported(name, match[1], match[2])
 
 
 def _checked(name: str, values: Any, predictions: Sequence[str]) -> np.ndarray:

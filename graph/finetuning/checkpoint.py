@@ -45,19 +45,23 @@ class StepStore:
                 shutil.rmtree(self.folder / f"step-{number}", ignore_errors=True)
 
     def load(self) -> tuple[int, dict[str, Any], dict[str, np.ndarray]] | None:
-        """Return (step, settings, arrays) of the last state, None where there is none.
+        """Return (step, settings, arrays) of the last state, None where there is none or it is damaged.
 
-        Raises `InputError` where it is damaged or of another training, naming both.
+        Raises `InputError` where it is of another training, naming both.
         """
         steps = self._steps()
         if not steps:
             return None
-        settings, arrays = load_artifact(self.folder / f"step-{max(steps)}", KIND)
+        try:
+            settings, arrays = load_artifact(self.folder / f"step-{max(steps)}", KIND)
+        except InputError as err:
+            LOG.warning("%s; training from the start", err)
+            return None
         if settings["fingerprint"] != self.fingerprint:
             raise InputError(
                 f"{self.folder}: expected a training of {self.about} ({self.fingerprint[:12]}), got one of "
-                f"{settings['about']} ({settings['fingerprint'][:12]}) with other data or settings; give another "
-                "folder or delete this one"
+                f"{settings['about']} ({settings['fingerprint'][:12]}) with other data or settings; train "
+                "without --resume, or delete this folder"
             )
         LOG.info("resuming from step %d of %s", settings["step"], self.folder)
         return settings["step"], settings["state"], arrays

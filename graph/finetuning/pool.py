@@ -17,9 +17,13 @@ from tqdm import tqdm
 from configs.errors import InputError
 from graph.device import resolve_device, resolve_dtype
 from graph.encoder import TextEncoder, load_transformer, mean_pool, replace_layers, stack_of_layers
+from graph.finetuning.pass_through import PassThrough, outputs_counted
 
 Rows = Sequence[int] | np.ndarray
 CHUNK = 4  # texts of like length that a CPU computes at once: a long one would have the others of its batch padded
+SAME_COSINE = 0.9999  # of a vector of the split and of the whole, at least; half precision in between costs 0.00001
+
+_REMEDY = "give --set encoder.trainable_layers=all or another encoder.model"
 
 
 class Pool:
@@ -54,6 +58,7 @@ class SplitTransformer:
         self.model = model.to(self.device).eval().requires_grad_(False)
         self.padding = tokenizer.pad_token_id or 0
         self._path, stack = stack_of_layers(model)
+        self._sample: list[list[int]] = []
         if layers != "all" and layers > len(stack):
             raise InputError(
                 f"encoder.trainable_layers: expected at most {len(stack)} for {base.model}, got {layers}; lower it, or "
@@ -76,18 +81,52 @@ class SplitTransformer:
         pool = Pool(ids, None if self.whole else self.base.dim)
         if pool.hidden is None:
             return pool
+        self._sample = self._sample or _short_middle_long(ids)
         with tqdm(total=len(pool), desc=what, unit="text", disable=not self.progress) as bar:
             for rows in _of_like_length(ids, self.base.batch_size):
-                hidden = self._entering(pool, rows).to(torch.float16).cpu()
-                for place, row in enumerate(rows):
-                    pool.hidden[pool.bounds[row] : pool.bounds[row + 1]] = hidden[place, : len(ids[row])]
+                with self._autocast():
+                    self._fill(pool, rows)
                 bar.update(len(rows))
         return pool
 
+    def _fill(self, pool: Pool, rows: Rows) -> None:
+        assert pool.hidden is not None
+        hidden = self._entering(pool, rows).to(torch.float16).cpu()
+        for place, row in enumerate(rows):
+            pool.hidden[pool.bounds[row] : pool.bounds[row + 1]] = hidden[place, : len(pool.ids[row])]
+
     def drop_lower(self) -> None:
-        """Forget the frozen layers, once all pools are made."""
-        if not self.whole:
-            replace_layers(self.model, self._path, self.top)
+        """Forget the frozen layers, once all pools are made.
+
+        Raises `InputError` where a few texts of the first pool then have other vectors than the whole model gives.
+        """
+        if self.whole:
+            return
+        stack: Any = self.model.get_submodule(self._path)
+        lower = stack[: len(stack) - len(self.top)]
+        sample = self._sample or [[self.padding]]
+        unsplit, pool = Pool(sample, None), Pool(sample, self.base.dim)
+        self._fill(pool, range(len(sample)))
+        with torch.no_grad(), outputs_counted(lower) as others:
+            expected = self._compute(unsplit, range(len(sample)))
+        passing = [PassThrough(layer, others[place]) for place, layer in enumerate(lower)]
+        replace_layers(self.model, self._path, torch.nn.ModuleList([*passing, *self.top]))
+        self._check(pool, expected)
+
+    @torch.no_grad()
+    def _check(self, pool: Pool, expected: Tensor) -> None:
+        try:
+            cosine = float((self._compute(pool, range(len(pool))) * expected).sum(dim=1).min())
+        except (RuntimeError, TypeError, KeyError, AttributeError, IndexError) as err:
+            raise InputError(f"{self._refusal()} it fails there ({type(err).__name__}: {err}); {_REMEDY}") from err
+        if not cosine >= SAME_COSINE:  # so that NaN, beyond half precision, does not pass
+            raise InputError(f"{self._refusal()} they have a cosine of {cosine:.4f}; {_REMEDY}")
+
+    def _refusal(self) -> str:
+        return (
+            f"encoder.trainable_layers: expected the upper {len(self.top)} layers of {self.base.model} on what its "
+            "lower ones give to give the vectors of the whole model,"
+        )
 
     def forward(self, pool: Pool, rows: Rows) -> Tensor:
         """Return (len(rows), dim) float32 vectors of length 1, with a gradient."""
@@ -97,11 +136,14 @@ class SplitTransformer:
         return vectors[torch.tensor([place for some in places for place in some], device=self.device).argsort()]
 
     def _forward(self, pool: Pool, rows: Rows) -> Tensor:
+        with self._autocast():
+            return self._compute(pool, rows)
+
+    def _compute(self, pool: Pool, rows: Rows) -> Tensor:
         """The model makes its own masks; what enters the trained layers is put in the way of what would."""
         ids, mask = self._padded(pool, rows)
         if pool.hidden is None:
-            with self._autocast():
-                return _pooled(self.model(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
+            return _pooled(self.model(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
         entering = torch.zeros(*ids.shape, pool.hidden.shape[1], device=self.device)
         for place, row in enumerate(rows):
             entering[place, : len(pool.ids[row])] = pool.hidden[pool.bounds[row] : pool.bounds[row + 1]].to(self.device)
@@ -111,8 +153,7 @@ class SplitTransformer:
 
         handle = self.top[0].register_forward_pre_hook(put, with_kwargs=True)
         try:
-            with self._autocast():
-                return _pooled(self.model(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
+            return _pooled(self.model(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
         finally:
             handle.remove()
 
@@ -137,8 +178,7 @@ class SplitTransformer:
         ids, mask = self._padded(pool, rows)
         handle = self.top[0].register_forward_pre_hook(stop, with_kwargs=True)
         try:
-            with self._autocast():
-                self.model(input_ids=ids, attention_mask=mask)
+            self.model(input_ids=ids, attention_mask=mask)
         except _ReachedError as reached:
             return reached.hidden
         finally:
@@ -169,6 +209,12 @@ def within_budget(lengths: Sequence[int], budget: int, rng: np.random.Generator)
     order = rng.permutation(len(lengths))
     fits = int((np.cumsum(np.asarray(lengths)[order]) <= budget).sum())
     return np.sort(order[: max(1, fits)])
+
+
+def _short_middle_long(ids: Sequence[list[int]]) -> list[list[int]]:
+    """Return texts of different lengths: what depends on the place of a layer may show in long ones only."""
+    order = sorted(range(len(ids)), key=lambda row: len(ids[row]))
+    return [ids[row] for row in dict.fromkeys((order[0], order[len(order) // 2], order[-1]))] if order else []
 
 
 def _pooled(hidden: Tensor, mask: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from graph.finetuning.pool import SplitTransformer, within_budget
 from graph.finetuning.targets import smoothed
 from graph.losses import listwise_loss, sample_llm_loss, sample_sample_loss
 from graph.scored import Scored
-from graph.tuned_encoder import Learned, Tuning, nearest
+from graph.tuned_encoder import Learned, Tuning, history_from_json, history_to_json, nearest
 
 LOG = logging.getLogger(__name__)
 CACHE_BYTES = 1_500_000_000  # of the frozen layers' output; train texts beyond it are left out, at random
@@ -237,7 +237,7 @@ class Training:
         for which, values in self.kept.items():
             arrays |= {f"{which}.{name}": value for name, value in values.items()}
         settings = dataclasses.asdict(state)
-        settings["history"] = [{k: None if v != v else v for k, v in row.items()} for row in state.history]
+        settings["history"] = history_to_json(state.history)
         self.store.save(state.step, settings, arrays | optimizer_arrays(self.optimizer))
 
     def _begun(self) -> State:
@@ -246,7 +246,7 @@ class Training:
         if found is None:
             return State()
         _, settings, arrays = found
-        settings["history"] = [{k: np.nan if v is None else v for k, v in row.items()} for row in settings["history"]]
+        settings["history"] = history_from_json(settings["history"])
         named = {f"now.weights.{name}": value for name, value in self.split.trained.items()}
         named |= {f"now.head.{name}": value for name, value in self.head.named_parameters()}
         with torch.no_grad():

@@ -45,11 +45,11 @@ def train_encoder(
     `llm_texts`: a description of each column of the scores. The result does not depend on the order of the texts.
 
     Ctrl-C ends training; the best weights until then are kept. With a cache, a training that was done before is read
-    back. `checkpoint`: folder of the state at the last look, from which the same training goes on; None: beside the
-    cache, if there is one. It is deleted at the end.
+    back. `checkpoint`: folder of the state at the last look, from which the same training goes on; whoever gives it
+    deletes it, once what is returned is kept somewhere. None: beside the cache, if there is one, deleted at the end.
 
-    Raises `InputError` where the encoder is no transformer, has too few layers, no text has a score, or `checkpoint`
-    is of another training or damaged.
+    Raises `InputError` where the encoder is no transformer, has too few layers or cannot be split, no text has a score,
+    or `checkpoint` is of another training.
     """
     base, wrap = unwrapped(encoder)
     train, validation = in_order(train), in_order(validation)
@@ -70,7 +70,7 @@ def train_encoder(
     if not tuning.interrupted:
         if done is not None:
             place(done, tuned.save)
-        if store is not None:
+        if store is not None and checkpoint is None:
             store.clear()
     return wrap(tuned)
 

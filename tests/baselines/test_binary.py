@@ -80,6 +80,22 @@ def test_outcomes_to_a_router(tmp_path: Path, config: Path, capsys: pytest.Captu
     assert np.isfinite(expected).all()
 
 
+@pytest.mark.parametrize("weak_performance", [1, 0])
+def test_outcomes_of_one_class_are_refused(
+    weak_performance: int, tmp_path: Path, config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = ["query,llm_id,performance,cost_usd"]
+    for number in range(40):
+        lines += [f"How much is {number}?,small,{weak_performance},0.1", f"How much is {number}?,large,1,1.0"]
+    (tmp_path / "own.csv").write_text("\n".join(lines), encoding="utf-8")
+    sets = ["--set", "data.source=tables", "--set", f"data.path={tmp_path / 'own.csv'}"]
+    assert binary.main(["--config", str(config), *sets, "--output", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert "some need large rather than small and others do not" in error
+    assert f"all have the same {1 - weak_performance}" in error
+    assert not (tmp_path / "out" / "router").exists()
+
+
 def test_the_top_layers_are_tuned_on_labels(tmp_path: Path) -> None:
     model = make_bert(tmp_path / "bert", 2, 0.0)
     tuned = {"model": str(model), "training": "contrastive", "trainable_layers": 1, "dtype": "float32", "cache": None}

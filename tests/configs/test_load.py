@@ -24,6 +24,7 @@ SOURCES = {
     "ablation": "routerbench", "thin_logs": "routerbench", "new_users": "routerbench", "new_llms": "llmrouter",
 }  # fmt: skip
 EXPERIMENTS = list(SOURCES)
+ENTRY = "build: {{endpoints: [{{name: a, base_url: simulated, {}}}]}}"
 
 
 @pytest.fixture
@@ -72,6 +73,22 @@ def test_values_are_read_and_the_rest_keeps_its_default(write: Any) -> None:
         ("train: {learning_rate: .nan}", ["train.learning_rate: expected a number > 0, got nan"]),
         ("data: {split: {train: 0.5}}", ["data.split: train + validation + test must be 1, got 0.8"]),
         ("data:", ["data: expected a section with source,", "got null"]),
+        (ENTRY.format("concurrency: 0"), ["build.endpoints[0].concurrency: expected a whole number > 0, got 0"]),
+        (ENTRY.format("retries: -1"), ["build.endpoints[0].retries: expected a whole number >= 0, got -1"]),
+        (
+            ENTRY.format("concurency: 2"),
+            ["build.endpoints[0].concurency: unknown key (did you mean 'concurrency'?), known here: name, base_url,"],
+        ),
+        (
+            ENTRY.format("max_tokens_name: tokens"),
+            ["build.endpoints[0].max_tokens_name: expected one of 'max_tokens',"],
+        ),
+        ("build: {endpoints: [{name: a}]}", ["build.endpoints[0].base_url: expected text that matches", "got nothing"]),
+        ("build: {endpoints: [5]}", ["build.endpoints[0]: expected a section with name, base_url,", "got 5"]),
+        ("build: {endpoints: []}", ["build.endpoints: expected a list of at least 1", "got []"]),
+        ("evaluate: {ablations: [{name: a, sets: []}]}", ["evaluate.ablations[0].sets: unknown key", "'set'"]),
+        ("evaluate: {ablations: [{name: a, set: [3]}]}", ["evaluate.ablations[0].set[0]: expected text, got 3"]),
+        ("evaluate: {ablations: [{name: a}]}", ["evaluate.ablations[0]: a variant must change something"]),
         ("name: ../x", ["name: expected text that matches", "got '../x'"]),
         ("name: null", ["name: expected text", "got null"]),
         ("seed: x\nnam: y\ndata: {use_tasks: 3}", ["seed: expected", "; data.use_tasks: expected", "; nam: unknown"]),

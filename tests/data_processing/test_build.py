@@ -2,15 +2,17 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
 import pytest
 
 import run_exp
 from benchmarks.faults import Ordeal, endure
+from configs.errors import InputError
 from configs.load import load_config
 from configs.schema import Answers, Config, project_root
-from data_processing import score
+from data_processing import responses, score
 from data_processing.build import STAGES, main
 from data_processing.cache import ResponseStore
 from data_processing.llm_client import Call, Completion
@@ -194,6 +196,11 @@ def test_a_missing_key_names_the_variable(
     near = "build.endpoints=[{name: simulated, base_url: 'http://127.0.0.1:9/v1', api_key_env: ROUTER_TEST_KEY}]"
     assert main(arguments(tmp_path, "--set", near)) == 2
     assert "ROUTER_TEST_KEY" in capsys.readouterr().err
+    assert main(arguments(tmp_path, "--set", near, "--dry-run")) == 0
+    out = capsys.readouterr().out
+    assert "the run itself will stop: endpoint 'simulated'" in out
+    assert "export ROUTER_TEST_KEY=" in out
+    assert not (tmp_path / "default").exists()
 
 
 def test_a_key_is_asked_for_where_it_is_needed_and_nowhere_else(
@@ -209,8 +216,7 @@ def test_a_key_is_asked_for_where_it_is_needed_and_nowhere_else(
     judged = ["users.strategy=llm_as_judge", "build.judge.llm=reader", f"data.llms_file={llms}", "name=judged"]
     assert main(arguments(tmp_path, *both, *[part for key in judged for part in ("--set", key)])) == 2
     assert "ROUTER_TEST_KEY" in capsys.readouterr().err
-    with ResponseStore(tmp_path / "judged" / "responses.sqlite") as store:
-        assert store.spent_usd() == 0  # the judge's key is missed before answers are paid for
+    assert not (tmp_path / "judged").exists()  # the judge's key is missed before anything is made or paid for
 
 
 def test_the_main_job_trains_on_what_was_built(built: Path, tmp_path: Path) -> None:
@@ -227,6 +233,35 @@ def test_the_main_job_trains_on_what_was_built(built: Path, tmp_path: Path) -> N
     metrics = json.loads((tmp_path / "default" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["num_train"] + metrics["num_test"] <= 20
     assert metrics["policies"]["graph"]["performance"] > 0
+
+
+@pytest.mark.parametrize(
+    ("stage", "change", "said"),
+    [
+        (
+            responses,
+            "data.simulated.llms=4",
+            r"llms\.parquet: expected LLM 'quill-pro' of build\.llms, got none.*run again: .*unify",
+        ),
+        (score, "data.simulated.llms=4", r"llms\.parquet: expected LLM 'quill-pro' of build\.llms, got none"),
+        (
+            responses,
+            "build.tasks=[squad]",
+            r"tasks\.parquet: expected task 'squad' of build\.tasks, got none.*run again: .*unify",
+        ),
+        (score, "build.tasks=[squad]", r"tasks\.parquet: expected task 'squad' of build\.tasks, got none"),
+        (responses, "build.tasks=[arithmetic]", r"tasks\.parquet: expected tasks of build\.tasks, got 'instruction'"),
+    ],
+)
+def test_a_stage_alone_refuses_tables_of_other_llms_or_tasks(
+    built: Path, stage: ModuleType, change: str, said: str
+) -> None:
+    before = tables(built)["outcomes"]
+    options = [*SMALL[1::2], f"build.folder={built}", change]
+    config = load_config(Path(CONFIG), options)
+    with pytest.raises(InputError, match=said):
+        stage.run(config, Workspace.of(config))
+    pd.testing.assert_frame_equal(tables(built)["outcomes"], before)
 
 
 def test_published_questions_become_tables(tmp_path: Path) -> None:

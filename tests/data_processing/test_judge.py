@@ -8,7 +8,7 @@ import pytest
 
 from configs.errors import InputError
 from configs.schema import Config, Users
-from data_processing import judge
+from data_processing import judge, users
 from data_processing.cost import count_tokens
 from data_processing.judging.judgements import READ, REPAIRED, read_judgements
 from data_processing.judging.prompt import REPAIR, parse_prompt, render
@@ -242,3 +242,47 @@ def test_the_answers_shown_are_cut(tmp_path: Path) -> None:
     answers = [text for body in requests for text in parse_prompt(body["messages"][1]["content"]).answers]
     assert any("left out" in text for text in answers)
     assert max(count_tokens(answers)) < 6 + 12
+
+
+def test_a_judge_that_cannot_judge_is_not_asked_everything(tmp_path: Path) -> None:
+    workspace = world(tmp_path)
+    with scripted_llm(lambda body: "As an AI I have no taste.") as (url, requests):
+        settings = config(tmp_path, url)
+        said = r"build\.judge\.llm: expected replies of 'simulated-judge'.*'As an AI I have no taste\.'.*another LLM"
+        with pytest.raises(InputError, match=said):
+            judge.run(settings, workspace)
+        assert len(requests) == 2 * 20
+        with pytest.raises(InputError, match=said):
+            judge.run(settings, workspace)
+        assert len(requests) == 2 * 20
+    assert len({body["messages"][0]["content"] for body in requests}) >= 7  # the questions of one persona show little
+    assert not (workspace.folder / "judgements.parquet").exists()
+
+
+def test_a_judge_that_can_judge_is_paid_and_counted_once(tmp_path: Path) -> None:
+    """Some personas get no readable reply, so the trial asks repairs, too."""
+    first = make_personas(Users(strategy="llm_as_judge"))[0].description
+
+    def clear_when_asked_again(body: Body) -> str:
+        return by_taste(body) if len(body["messages"]) > 2 and body["messages"][0]["content"] == first else "?"
+
+    with scripted_llm(clear_when_asked_again) as (url, requests):
+        _, found, notes = judged(config(tmp_path, url, asked_again=0.0), world(tmp_path))
+    assert len(requests) == 2 * 9 * 12
+    assert found["askings"] == {"read": 0, "repaired": 12, "unusable": 8 * 12, "failed": 0}
+    assert notes[0].startswith("108 judge calls; $0.0013 spent")
+    assert notes[1].startswith("108 repair calls; $0.0013 spent")
+
+
+def test_users_take_the_judgements_only_of_the_answers_that_are_there(tmp_path: Path) -> None:
+    workspace = world(tmp_path, queries=4)
+    with scripted_llm(by_taste) as (url, _):
+        settings = config(tmp_path, url, users=TWO)
+        judge.run(settings, workspace)
+        users.run(settings, workspace)
+        outcomes = workspace.read("outcomes", "score")
+        workspace.write("outcomes", outcomes.assign(response="New: " + outcomes["response"]))
+        with pytest.raises(InputError, match="expected judgements of these answers"):
+            users.run(settings, workspace)
+        judge.run(settings, workspace)
+        users.run(settings, workspace)

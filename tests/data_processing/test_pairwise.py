@@ -1,6 +1,7 @@
 """From judgements to labelled questions, by the command line."""
 
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,12 @@ from configs.errors import InputError
 from data_processing import pairwise
 from data_processing.cost import count_tokens
 from data_processing.labelling.bradley_terry import fit
+from data_processing.labelling.difficulty import borne_out
 from data_processing.labelling.judged_pairs import RESULTS
 from data_processing.labelling.labels import INFERIOR, SUPERIOR, LabelPrompt
-from data_processing.pairwise import Request, run, strength_table
+from data_processing.pairwise import Request, clearest, run, strength_table
 from tests.data_processing.mt_bench import STRENGTHS, STRONG, judgements, questions, row, write_jsonl, write_parquet
+from tests.data_processing.nasty_names import NASTY
 
 
 @pytest.fixture(scope="module")
@@ -188,3 +191,75 @@ def test_one_vote_per_question_is_told_to_be_little(tmp_path: Path) -> None:
     rows = [row(f"id{n}", f"Question {n}?", "a", "b", "model_a" if n % 3 else "model_b") for n in range(12)]
     notes = run(Request([write_jsonl(tmp_path / "human.jsonl", rows)], tmp_path / "out"))
     assert any("every label is a guess" in note for note in notes)
+
+
+def test_models_of_any_name_have_a_figure_and_no_warning(tmp_path: Path) -> None:
+    names = dict(zip(STRENGTHS, NASTY, strict=True))
+    rows = [vote | {side: names[vote[side]] for side in ("model_a", "model_b")} for vote in judgements(200)]
+    file = write_jsonl(tmp_path / "human.jsonl", rows)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert pairwise.main(["--judgements", str(file), "--output", str(tmp_path / "out")]) == 0
+    assert set(pd.read_csv(tmp_path / "out" / "strengths.csv")["model"]) == set(NASTY)
+
+
+def tied(*lost: int, questions: int = 12) -> list[dict]:
+    """Return ties, some questions with more of them, but for a vote in which the weak model loses each of `lost`."""
+    rows = [row(n, f"Question {n}?", "strong", "weak", "tie", f"judge_{k}") for n in range(questions)
+            for k in range(2 + n % 3)]  # fmt: skip
+    return rows + [row(n, f"Question {n}?", "strong", "weak", "model_a", "another") for n in lost]
+
+
+def test_an_example_of_the_superior_side_was_lost_by_the_inferior(tmp_path: Path) -> None:
+    notes = run(Request([write_jsonl(tmp_path / "human.jsonl", tied(0, 4))], tmp_path / "out"))
+    table = pd.read_json(tmp_path / "out" / "questions.jsonl", lines=True)
+    against = table[~borne_out(table)]
+    assert (against["label"] == SUPERIOR).all()
+    assert (against["share"] == 1.0).all()
+    assert len(against) > 0
+    wanted = f"labelled against what was counted: {len(against)} {SUPERIOR} though the inferior side never lost there"
+    assert any(note.startswith(wanted) for note in notes)
+    shown = {example.query: example.label for example in LabelPrompt.read(tmp_path / "out" / "prompt.txt").examples}
+    assert {query for query, label in shown.items() if label == SUPERIOR} == {"Question 0?", "Question 4?"}
+    assert len(shown) == 4
+
+
+def test_without_a_question_that_shows_a_label_there_is_no_prompt(tmp_path: Path) -> None:
+    # Of questions with more lost votes the shrunk share is lower, and so the threshold can part them.
+    rows = [vote | {"winner": "model_a"} for vote in tied()]
+    with pytest.raises(InputError) as caught:
+        run(Request([write_jsonl(tmp_path / "human.jsonl", rows)], tmp_path / "out", inferior=["weak"]))
+    parts = [f"labelled {INFERIOR} where", "won or tied at least once", "got none among the 8 so labelled"]
+    for part in [*parts, "--inferior and --superior", "--threshold", "more judgements"]:
+        assert part in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_example_shows_its_label_and_is_likelier_right_than_wrong() -> None:
+    kinds = [("never held", INFERIOR, 0.0, 0.9), ("a coin", INFERIOR, 0.6, 0.5), ("held", INFERIOR, 0.7, 0.6)]
+    kinds += [("never lost", SUPERIOR, 1.0, 0.9), ("lost", SUPERIOR, 0.8, 0.6), ("lost, a coin", SUPERIOR, 0.5, 0.5)]
+    table = pd.DataFrame(kinds, columns=["query", "label", "share", "confidence"])
+    assert [example.query for example in clearest(table, 5)] == ["held", "lost"]
+    with pytest.raises(InputError, match=f"{INFERIOR} where the inferior side won or tied at least once.* the 2 so"):
+        clearest(table[table["query"] != "held"], 5)
+
+
+def test_a_note_tells_of_questions_called_easy_that_were_never_held(tmp_path: Path) -> None:
+    notes = run(Request([write_jsonl(tmp_path / "human.jsonl", ROWS)], tmp_path / "out", threshold=0.2))
+    table = pd.read_json(tmp_path / "out" / "questions.jsonl", lines=True)
+    count = int(((table["label"] == INFERIOR) & (table["share"] == 0)).sum())
+    told = [note for note in notes if f"{count} {INFERIOR} though it never won or tied there" in note]
+    assert len(told) == (count > 0) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "part"), [(None, "expected a file of rows, got: No such"), ("", "at least one row")]
+)
+def test_a_file_without_judgements_is_named_in_fitting_words(tmp_path: Path, content: str | None, part: str) -> None:
+    file = tmp_path / "human.jsonl"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(InputError, match=part) as caught:
+        run(Request([file], tmp_path / "out"))
+    assert "--judgements" in str(caught.value)
+    assert "question" not in str(caught.value)

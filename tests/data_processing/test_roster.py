@@ -5,6 +5,13 @@ import pytest
 
 from configs.errors import InputError
 from configs.schema import Build, Config, Data, Endpoint, Judging, SimulatedWorld
+from data_processing.judging.plan import Asking
+from data_processing.judging.replies import Judge
+from data_processing.judging.shown_answers import ShownAnswers
+from data_processing.labelling.calls import Labelling
+from data_processing.labelling.labels import LabelPrompt
+from data_processing.personas import Persona
+from data_processing.responses import answer_call
 from data_processing.roster import SIMULATED_JUDGE, asked_llms, judge_llm
 from data_processing.simulated.profiles import profiles
 
@@ -52,6 +59,7 @@ def test_one_endpoint_needs_no_name(config_of: Any) -> None:
         (("halfpriced",), ["'halfpriced'", "output_price_usd_per_mtok", "llms.yaml", "before anything is spent"]),
         (("homeless",), ["'homeless'", "near, far", "got None"]),
         (("lost",), ["'lost'", "near, far", "'nowhere'"]),
+        (("small", "free", "small"), ["build.llms: expected each LLM once", "'small' 2 times"]),
         (("small", "twin"), ["'maker/small'", "'small' and 'twin'"]),
     ],
 )
@@ -85,3 +93,21 @@ def test_the_judge_is_described_like_the_others(config_of: Any) -> None:
     wrong = config_of(("free",), judge=Judging(llm="lage"))
     with pytest.raises(InputError, match=r"build\.judge\.llm.*'lage'"):
         judge_llm(wrong)
+
+
+def test_every_call_names_its_longest_answer_as_the_endpoint_does(config_of: Any) -> None:
+    newer = FAR.model_copy(update={"max_tokens_name": "max_completion_tokens"})
+    settings = config_of(("free", "small"), (NEAR, newer))
+    free, small = asked_llms(settings)
+    persona, shown = Persona("p", "Someone.", ()), ShownAnswers("q", "2 + 2?", ("a", "b"), ("4", "5"))
+    prompt = LabelPrompt.parse("Say ROUTE_TO_INFERIOR or ROUTE_TO_SUPERIOR.", "own")
+    for llm, name in ((free, "max_completion_tokens"), (small, "max_tokens")):
+        made = {
+            512: answer_call(llm, "2 + 2?", settings.build.answers),
+            64: Judge(llm, settings.build.judge, False).call(Asking(persona, shown, (0, 1))),
+        }
+        for longest, call in made.items():
+            assert {key: value for key, value in call.parameters.items() if "max" in key} == {name: longest}
+        labelling = Labelling.of(settings, llm, prompt, ["2 + 2?"], 1, 100)
+        assert labelling.parameters[0][name] == 64
+        assert labelling.cost(None).most_output_tokens == 2 * 64

@@ -40,7 +40,7 @@ GOOD: Replies = {
 def config_of(folder: Path, **build: object) -> Config:
     return Config(
         name="mine",
-        build=Build(folder=str(folder), **build),
+        build=Build(folder=str(folder), tasks=tuple(METRICS), **build),
         data=Data(simulated=SimulatedWorld(llms=2)),
         tracking=Tracking(progress="off"),
     )
@@ -210,7 +210,8 @@ def test_the_main_job_reads_the_table_without_the_failures(built: Callable) -> N
 def test_the_command_line(built: Callable, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     built(GOOD)
     path = tmp_path / "config.yaml"
-    path.write_text(f"name: mine\nbuild: {{folder: '{tmp_path}'}}\ndata: {{simulated: {{llms: 2}}}}\n")
+    build = f"{{folder: '{tmp_path}', tasks: [{', '.join(METRICS)}]}}"
+    path.write_text(f"name: mine\nbuild: {build}\ndata: {{simulated: {{llms: 2}}}}\n")
     assert stage_main(run, "", ["--config", str(path)]) == 0
     assert "8 answers scored" in capsys.readouterr().out
     assert stage_main(run, "", ["--config", str(path), "--set", "name=other"]) == 2

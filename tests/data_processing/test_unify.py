@@ -308,7 +308,7 @@ def test_the_absent_alpaca_file_is_named(tmp_path: Path) -> None:
     if (folder / "alpaca_data.json").exists():
         pytest.skip("the Alpaca file is here")
     message = refusal(config_of(tmp_path, tasks=("alpaca_data",)))
-    assert f"{folder}/alpaca_data.json: expected a file of questions, got: No such file" in message
+    assert f"{folder}/alpaca_data.json: expected a file of rows, got: No such file" in message
     assert "configs/tasks.yaml: task 'alpaca_data': source" in message
 
 

@@ -7,8 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import InputError
-from configs.schema import Config, Users
+from configs.schema import Build, Config, Judging, Users
+from data_processing.judging.judged import judged_digest
 from data_processing.judging.judgements import judgement_table, write_judgements
+from data_processing.judging.report import write_statistics
 from data_processing.personas import make_personas
 from data_processing.stage import Done
 from data_processing.users import make_users, run, simulate_interactions, thinned_interactions
@@ -183,6 +185,7 @@ def built(folder: Path, users: Users, replies: dict[str, str | None] | None = No
             for query, llm in zip(queries, replies.values(), strict=False)
         ]
         write_judgements(workspace, judgement_table(rows))
+        write_statistics(workspace, {"judged": judged_digest(Config(name="test", users=users), outcomes)})
     return Config(name="test", users=users), workspace
 
 
@@ -232,3 +235,36 @@ def test_the_stage_refuses_judgements_of_other_personas(tmp_path: Path) -> None:
     other = Config(name="test", users=Users(strategy="llm_as_judge"))
     with pytest.raises(InputError, match="expected a persona of the configuration, got 'persona_0001'"):
         run(other, workspace)
+
+
+def judged_workspace(folder: Path) -> tuple[Config, Workspace]:
+    names = llms(world(folder, queries=3))
+    replies: dict[str, str | None] = {"first": names[0], "second": names[1], "third": names[0]}
+    return built(folder, Users(strategy="llm_as_judge", personas=2), replies)
+
+
+@pytest.mark.parametrize("change", [{"response": "Another text."}, {"performance": 0.25}, {"cost_usd": 9.0}])
+def test_the_stage_refuses_judgements_of_other_answers(tmp_path: Path, change: dict) -> None:
+    config, workspace = judged_workspace(tmp_path)
+    outcomes = workspace.read("outcomes", "score")
+    workspace.write("outcomes", outcomes[::-1])
+    run(config, workspace)  # the order of rows does not matter
+    outcomes.loc[outcomes.index[0], list(change)] = list(change.values())
+    workspace.write("outcomes", outcomes)
+    with pytest.raises(InputError, match=r"expected judgements of these answers.*python -m data_processing\.judge"):
+        run(config, workspace)
+
+
+def test_the_stage_refuses_judgements_of_fewer_answers_or_by_another_judge(tmp_path: Path) -> None:
+    config, workspace = judged_workspace(tmp_path)
+    more = world(tmp_path / "more", queries=4)
+    other = config.model_copy(update={"build": Build(judge=Judging(order_seed=1))})
+    with pytest.raises(InputError, match="expected judgements of these answers"):
+        run(other, workspace)
+    (workspace.folder / "judge.json").write_text("[]", encoding="utf-8")
+    with pytest.raises(InputError, match="expected judgements of these answers"):
+        run(config, workspace)
+    for name in ("queries", "outcomes"):
+        workspace.write(name, more.read(name, "unify"))
+    with pytest.raises(InputError, match=r"judgements\.parquet: expected"):
+        run(config, workspace)

@@ -25,6 +25,14 @@ def test_a_table_that_is_not_there_names_the_stage(tmp_path: Path) -> None:
         Workspace(tmp_path).read("queries", "unify")
 
 
+def test_a_damaged_table_names_the_stage_that_makes_it(tmp_path: Path) -> None:
+    space = Workspace(tmp_path)
+    path = space.write("tasks", TASKS)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"tasks\.parquet: .*run again: python -m data_processing\.unify"):
+        space.read("tasks", "unify")
+
+
 def test_a_failed_write_leaves_the_old_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     space = Workspace(tmp_path)
     space.write("tasks", TASKS)

@@ -47,6 +47,56 @@ def test_the_ends_are_always_weak_and_always_strong(share: float, name: str) -> 
         assert found[key]["routed"] == pytest.approx(found[key][name])
 
 
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_never_and_always_are_written_as_json_and_told_in_words(share: float, tmp_path: Path) -> None:
+    found = calibrate.calibrate(Fixed(), ["0.1", "0.2"], share)
+    path = tmp_path / "threshold.json"
+    path.write_text(json.dumps(found, allow_nan=False), encoding="utf-8")
+    threshold = calibrate.read_threshold(path)
+    assert list(threshold.strong(["a", "b"], [0.0, 1.0])) == [bool(share)] * 2
+    assert ("all are above" if share else "none is above") in "\n".join(calibrate.told(found))
+
+
+def test_a_repeated_prompt_counts_each_time(tmp_path: Path) -> None:
+    router = router_of()
+    router.save(tmp_path / "router")
+    prompts, out = tmp_path / "prompts.txt", tmp_path / "threshold.json"
+    prompts.write_text("\n".join(["the same"] * 6 + [f"king treaty {n}" for n in range(4)]), encoding="utf-8")
+    arguments = ["--router", str(tmp_path / "router"), "--prompts", str(prompts), "--strong-model-pct", "0.3"]
+    assert calibrate.main([*arguments, "--output", str(out)]) == 0
+    found = json.loads(out.read_text(encoding="utf-8"))
+    need = GraphPair.of(router).need(prompts.read_text(encoding="utf-8").split("\n"))
+    assert found["prompts"] == 10
+    assert calibrate.read_threshold(out).expected(need).mean() == pytest.approx(0.3, abs=0.01)
+
+
+def test_unknown_costs_and_swapped_llms_are_said() -> None:
+    class Odd(Fixed):
+        def expected(self, texts: list[str]) -> np.ndarray:
+            worse = super().expected(texts)[:, ::-1].copy()
+            worse[..., 1] = 0.0
+            return worse
+
+    found = calibrate.calibrate(Odd(), ["0.8", "0.4"], 0.5)
+    told = "\n".join(calibrate.told(found))
+    assert found["cost_usd"] is None
+    assert "costs of these LLMs are not known" in told
+    assert "swapped" in told
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"threshold": 0.5}', '{"threshold": "a", "coin": 0}'])
+def test_what_is_no_threshold_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "threshold.json").write_text(content, encoding="utf-8")
+    with pytest.raises(InputError, match=r"threshold\.json: expected a threshold"):
+        calibrate.read_threshold(tmp_path / "threshold.json")
+
+
+def test_a_run_is_no_router_and_the_router_in_it_is_named(tmp_path: Path) -> None:
+    router_of().save(tmp_path / "router")
+    with pytest.raises(InputError, match=r"--router: expected the folder of a router.*give .*router"):
+        calibrate.load_pair(tmp_path)
+
+
 def test_no_prompt_has_no_threshold() -> None:
     with pytest.raises(InputError, match="at least one prompt"):
         calibrate.calibrate(Fixed(), [], 0.3)
@@ -93,8 +143,8 @@ def test_a_classifier_of_labels_knows_no_cost(
     assert calibrate.main(arguments) == 0
     told = capsys.readouterr().out
     assert "superior for 50.0% of 42 prompts" in told
-    assert "performance" not in told
-    assert "cost" not in told
+    assert "expected performance and saving: not known" in told
+    assert "$" not in told
     assert calibrate.main([*arguments, "--weak", "gpt"]) == 2
     assert "--weak: expected 'inferior'" in capsys.readouterr().err
 

@@ -1,5 +1,7 @@
+import dataclasses
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -8,10 +10,17 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
+from data_processing.figure_text import without_glyph_warnings
+from evaluation.deferral import deferral_points
 from evaluation.plots import PLOTS, llm_choice, plane, reliability, reward_per_user, save_plots, training
+from evaluation.strong_weak import pair_scores
 from evaluation.style import policy_style
 from evaluation.summary import llm_shares
+from graph.query_map import query_map
+from tests.data_processing.nasty_names import NASTY, as_read, texts_of
 from tests.evaluation.fake_results import make_results
+from tests.evaluation.fake_studies import make_studies
+from tests.evaluation.test_strong_weak import make_answered
 
 SIZES = {
     "usual": {"users": 3, "llms": 6, "queries": 12},
@@ -109,3 +118,61 @@ def test_files_are_saved_at_the_asked_resolution(tmp_path):
 def test_no_global_state_of_pyplot():
     code = "import sys, evaluation.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def nasty_results(users: int = 6, llms: int = 6, **sizes):
+    """Return results whose LLMs, users, and first policies besides the router have nasty names."""
+    made = make_results(users=users, llms=llms, queries=12, repeats=1, **sizes)
+    llm_ids = dict(zip(made.llms["llm_id"], NASTY, strict=False))
+    user_ids = dict(zip(made.users["user_id"], NASTY, strict=False))
+    names = {"llm_id": llm_ids, "user_id": user_ids, "policy": dict(zip(("knn", "mlp", "elo"), NASTY, strict=False))}
+    (repeat,) = made.repeats
+    parts = ("decisions", "singles", "timings")
+    repeat = dataclasses.replace(repeat, **{part: getattr(repeat, part).replace(names) for part in parts})
+    return dataclasses.replace(made, users=made.users.replace(names), llms=made.llms.replace(names), repeats=[repeat])
+
+
+def said_by(draw, results):
+    with without_glyph_warnings():
+        return texts_of(draw(results))
+
+
+def test_names_are_shown_as_they_are():
+    results, shown = nasty_results(), [as_read(name) for name in NASTY]
+    choices = said_by(llm_choice, results)
+    assert set(shown) <= set(choices), "LLMs"
+    assert {
+        f"{name} (α {preference:.2f})" for name, preference in zip(shown, np.linspace(0.2, 1, 6), strict=True)
+    } <= set(choices)
+    assert set(shown[:3]) <= set(said_by(plane, results)), "policies"
+    rivals = nasty_results(policies=("graph", "oracle", "random", "knn"))
+    assert shown[0] in said_by(reward_per_user, rivals), "the best rival"
+    assert set(shown) <= set(said_by(plane, nasty_results(cost_kind="none"))), "LLMs and policies without costs"
+    personas = said_by(reward_per_user, nasty_results(kind="persona", cost_kind="none"))
+    assert set(shown) <= set(personas), "users"
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_a_logarithmic_axis_keeps_its_labels_beside_nasty_names():
+    results = nasty_results()
+    assert plane(results).axes[0].get_xscale() == "log"
+    assert {"0.1", "1", "10"} <= set(said_by(plane, results))
+
+
+def test_every_file_is_saved_whatever_the_names_and_without_a_warning(tmp_path):
+    results = nasty_results(users=2, llms=3)
+    (repeat,) = results.repeats
+    world = dataclasses.replace(make_answered(llms=2, tasks=2), llm_ids=list(NASTY[:2]))
+    pair = pair_scores(world, 0).replace({"task_id": {"task0": NASTY[0], "task1": NASTY[1]}})
+    repeat = dataclasses.replace(repeat, pair=pair, deferral=deferral_points(world, 0))
+    studies = {
+        name: table.assign(series=table["series"].replace(dict(zip(table["series"].unique()[1:], NASTY, strict=False))))
+        for name, table in make_studies(repeats=1, llms=3).items()
+    }
+    places = query_map(list("abcdef"), NASTY, range(6), np.eye(6))
+    results = dataclasses.replace(results, repeats=[repeat], studies=studies, query_map=places)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        paths = save_plots(results, tmp_path, dpi=40)
+    assert set(paths) == {*PLOTS, *studies, "strong_weak", "deferral", "query_map"}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths.values())

@@ -14,6 +14,7 @@ from evaluation.strong_weak_plots import deferral, strong_weak
 from evaluation.strong_weak_report import deferral_table, strong_weak_table
 from graph.policy import utility
 from graph.strong_weak import Pair, apgr, trace
+from tests.data_processing.nasty_names import NASTY, as_read, texts_of
 from tests.evaluation.study_world import make_judged_setting, make_setting
 
 
@@ -217,6 +218,19 @@ def test_figures_are_drawn_and_nothing_is_cut(repeats, tasks):
         border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
         assert (border == 255).all(), "something touches the edge of the figure"
     assert "relative unit" in drawn.axes[0].get_xlabel()
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_names_are_shown_as_they_are():
+    names = list(NASTY)
+    llms, shown = names[:2], [as_read(name) for name in names]
+    world = dataclasses.replace(make_answered(), llm_ids=llms)
+    renames = {"task_id": {"task0": names[2], "task1": names[3]}, "policy": {"graph": names[4]}}
+    said = texts_of(strong_weak(pair_scores(world, 0).replace(renames)))
+    assert f"share of queries sent to {shown[1]}, the others to {shown[0]}" in said
+    assert set(shown[2:5]) <= set(said)
+    said = texts_of(deferral(deferral_points(world, 0).replace(renames)))
+    assert {*shown[:2], shown[4]} <= set(said)
 
 
 def test_the_report_has_them_and_many_benchmarks_become_one_row_per_policy(scores):

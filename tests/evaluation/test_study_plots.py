@@ -7,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from evaluation.study_numbers import study_means
 from evaluation.study_plots import STUDY_PLOTS, ablation, new_llms, new_users, thin_logs
 from evaluation.style import LLM_COLOURS
+from tests.data_processing.nasty_names import NASTY, as_read, texts_of
 from tests.evaluation.fake_studies import make_studies
 
 
@@ -106,3 +107,20 @@ def test_the_llms_that_are_missed_most_are_named():
     assert len(labels) == 3 + len(LLM_COLOURS) + 1
     assert labels[-1] == f"{40 - len(LLM_COLOURS)} other LLMs"
     assert "gpt-4-1106-preview" in labels
+
+
+def renamed(table, column, names):
+    """Return the table with other names in a column, in order of appearance."""
+    return table.assign(**{column: table[column].replace(dict(zip(table[column].unique(), names, strict=False)))})
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_names_are_shown_as_they_are():
+    tables, shown = SIZES["one repeat"], [as_read(name) for name in NASTY]
+    # The first of an ablation is the full model, which is no row of the figure.
+    assert set(shown[1:5]) <= set(texts_of(ablation(renamed(tables["ablation"], "series", NASTY))))
+    assert set(shown) <= set(texts_of(new_llms(renamed(tables["new_llms"], "series", NASTY))))
+    both = renamed(renamed(tables["thin_logs"], "series", NASTY), "panel", NASTY[::-1])
+    assert {*shown[:4], *shown[2:]} <= set(texts_of(thin_logs(both)))
+    said = texts_of(new_users(renamed(tables["new_users"], "series", ["graph", NASTY[0]])))
+    assert f"{shown[0]}, without them" in said

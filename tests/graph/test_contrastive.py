@@ -14,6 +14,7 @@ from graph import contrastive
 from graph.contrastive import main
 from graph.contrastive_model import ContrastiveModel
 from graph.finetuning import training as encoder_training
+from graph.tuned_encoder import HISTORY
 from tests.graph.tiny_bert import WORDS, make_bert
 
 LLMS = ("lab/alpha", "lab/beta", "lab/gamma")
@@ -68,18 +69,19 @@ def trained(place: Path) -> Path:
 def test_a_training_leaves_encoder_history_clusters_and_a_table(place: Path, trained: Path, tmp_path: Path) -> None:
     files = {str(file.relative_to(trained)) for file in trained.rglob("*") if file.is_file()}
     assert files == {
-        "config.yaml", "history.csv", "validation.csv", "clusters.csv", "clusters.png",
+        "contrastive.yaml", "history.csv", "validation.csv", "clusters.csv", "clusters.png",
         "encoder/manifest.json", "encoder/settings.json", "encoder/arrays.safetensors",
     }  # fmt: skip
     history = pd.read_csv(trained / "history.csv")
     assert history["step"].tolist()[:2] == [0, 10]
+    assert tuple(history.columns) == HISTORY
     clusters = pd.read_csv(trained / "clusters.csv")
     assert {"query_id", "cluster", "x", "y"} <= set(clusters.columns)
     assert set(clusters["cluster"]) <= {0, 1, 2}
     table = pd.read_csv(trained / "validation.csv").set_index("name")
     assert table["queries"].to_dict() == {"cmmlu": 4, "mmlu": 6}
     assert (table["oracle"] == 1.0).all()
-    assert "training: contrastive" in (trained / "config.yaml").read_text(encoding="utf-8")
+    assert "training: contrastive" in (trained / "contrastive.yaml").read_text(encoding="utf-8")
 
 
 def test_a_training_prints_the_table_and_what_was_kept(
@@ -152,6 +154,37 @@ def test_wrong_files_are_refused(
     assert_one_line(capsys.readouterr().err, said)
 
 
+def test_gaps_are_left_out_and_json_is_json(place: Path, trained: Path, tmp_path: Path, capsys: Any) -> None:
+    records = json.loads((place / "tests" / "ceval.json").read_text(encoding="utf-8"))
+    records[0]["scores"]["lab/beta"] = None
+    (tmp_path / "CEVAL-test.json").write_text(json.dumps(records), encoding="utf-8")
+    (file,) = measured(trained / "encoder", capsys, tmp_path)["out-of-distribution"]["files"]
+    assert (file["queries"], file["left_out"]) == (29, 1)
+    assert (file["scores"], file["scores_told_by"]) == ("probability", "task")
+    assert file["best_single"] <= file["oracle"]
+
+
+def test_a_task_is_known_in_any_spelling(place: Path, trained: Path, tmp_path: Path, capsys: Any) -> None:
+    for name in ("m-mlu_test.json", "M.MLU.json", "mmlu2.json"):
+        (tmp_path / name).write_bytes((place / "tests" / "mmlu_test.json").read_bytes())
+    report = measured(trained / "encoder", capsys, tmp_path)
+    assert [file["name"] for file in report["out-of-distribution"]["files"]] == ["mmlu2.json"]
+    inside = measured(trained / "encoder", capsys, place / "tests" / "mmlu_test.json")["in-distribution"]["files"][0]
+    for file in report["in-distribution"]["files"]:
+        assert file["contrastive"] == inside["contrastive"]
+
+
+def test_the_kind_of_scores_can_be_said(place: Path, trained: Path, capsys: Any) -> None:
+    arguments = ["evaluate", "--checkpoint", str(trained / "encoder"), "--data", str(place / "tests")]
+    capsys.readouterr()
+    assert main([*arguments, "--scores", "ceval.json=multi_attempt", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["out-of-distribution"]["files"][0]["oracle"] < 0.7
+    assert report["in-distribution"]["files"][0]["oracle"] == 1.0
+    assert main([*arguments, "--scores", "ceval.json=share"]) == 2
+    assert_one_line(capsys.readouterr().err, ["--scores: expected probability", "'ceval.json=share'"])
+
+
 def assert_one_line(errors: str, said: list[str]) -> None:
     (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
     assert errors.endswith(line + "\n")
@@ -164,6 +197,12 @@ def test_wrong_checkpoints_are_refused(
     data = ["--data", str(place / "tests")]
     assert main(["evaluate", "--checkpoint", str(tmp_path), *data]) == 2
     assert_one_line(capsys.readouterr().err, [str(tmp_path), "encoder/", "no manifest.json"])
+    router = tmp_path / "router" / "encoder"
+    router.mkdir(parents=True)
+    (router.parent / "manifest.json").write_text("{}", encoding="utf-8")
+    (router / "manifest.json").write_text(json.dumps({"kind": "encoder"}, indent=1), encoding="utf-8")
+    assert main(["evaluate", "--checkpoint", str(router), *data]) == 2
+    assert_one_line(capsys.readouterr().err, [str(router), "inside a router of run_exp.py", "graph.contrastive"])
     damaged = tmp_path / "damaged"
     damaged.mkdir()
     for file in (trained / "encoder").iterdir():
@@ -173,6 +212,30 @@ def test_wrong_checkpoints_are_refused(
     (damaged / "arrays.safetensors").write_bytes(bytes(arrays))
     assert main(["evaluate", "--checkpoint", str(damaged), *data]) == 2
     assert_one_line(capsys.readouterr().err, ["arrays.safetensors: expected sha256"])
+
+
+def test_a_device_that_is_not_there_is_refused_naming_the_option(
+    place: Path, trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    arguments = ["--checkpoint", str(trained / "encoder"), "--data", str(place / "tests"), "--device", "cuda"]
+    assert main(["evaluate", *arguments]) == 2
+    assert_one_line(capsys.readouterr().err, ["--device: expected a CUDA device", "--device cpu"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda settings: settings["encoder"].update(pooling="max"), "encoder.pooling"),
+        (lambda settings: settings.pop("task_ids"), "none named 'task_ids'"),
+        (lambda settings: settings["tuned"]["tuning"].pop("history"), "none named 'history'"),
+    ],
+)
+def test_settings_of_another_version_are_refused(change: Any, said: str, trained: Path) -> None:
+    settings, arrays = ContrastiveModel.load(trained / "encoder", "cpu").state()
+    change(settings)
+    with pytest.raises(InputError, match=f"^here: .*{said}.*made by another version"):
+        ContrastiveModel.from_state(settings, arrays, "here", "cpu")
 
 
 @pytest.mark.parametrize(
@@ -210,21 +273,58 @@ def test_a_training_that_was_cut_off_is_resumed_and_ends_the_same(
     monkeypatch.setattr(encoder_training.StepStore, "save", real)
     assert train_in(place, tmp_path, resume=True) == 0
     assert "resuming from step" in capsys.readouterr().err
+    assert tuple(pd.read_csv(tmp_path / "small" / "history.csv").columns) == HISTORY
     assert not (tmp_path / "small" / "training").exists()
     whole, resumed = (ContrastiveModel.load(folder / "encoder", "cpu") for folder in (trained, tmp_path / "small"))
     assert whole.features.encoder.key == resumed.features.encoder.key
     np.testing.assert_array_equal(whole.similarities([""], ["w1 w2"]), resumed.similarities([""], ["w1 w2"]))
 
 
-def test_nothing_to_resume_is_said_and_an_old_result_goes_first(
-    place: Path, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "small" / "encoder").mkdir(parents=True)
-    assert train_in(place, tmp_path, "data.path=/nowhere") == 2
-    assert not (tmp_path / "small" / "encoder").exists()
-    capsys.readouterr()
+def test_nothing_to_resume_is_said(place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert train_in(place, tmp_path, resume=True) == 0
     assert "nothing to resume" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("setting", ["data.path=/nowhere", "encoder.model=/nowhere", "encoder.trainable_layers=9"])
+def test_a_wrong_setting_leaves_an_earlier_training_as_it_is(place: Path, tmp_path: Path, setting: str) -> None:
+    run = tmp_path / "small"
+    for name in ("encoder/manifest.json", "validation.csv", "config.yaml"):
+        (run / name).parent.mkdir(parents=True, exist_ok=True)
+        (run / name).write_text("earlier", encoding="utf-8")
+    assert train_in(place, tmp_path, setting) == 2
+    assert {file.read_text(encoding="utf-8") for file in run.rglob("*") if file.is_file()} == {"earlier"}
+    assert train_in(place, tmp_path, "encoder.contrastive.steps=2") == 0
+    assert [file.name for file in run.rglob("*") if file.is_file() and file.read_bytes() == b"earlier"] == [
+        "config.yaml"
+    ]
+
+
+def test_a_training_that_could_not_be_written_is_resumed_without_a_step(
+    place: Path, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise InputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ContrastiveModel, "save", full)
+        assert train_in(place, tmp_path) == 2
+    monkeypatch.setattr("graph.finetuning.run.Training._step", None)
+    assert train_in(place, tmp_path, resume=True) == 0
+    whole, resumed = (ContrastiveModel.load(folder / "encoder", "cpu") for folder in (trained, tmp_path / "small"))
+    assert whole.features.encoder.key == resumed.features.encoder.key
+
+
+def test_an_interrupt_before_any_state_says_that_nothing_is_kept(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("graph.finetuning.run.Training._step", interrupt)
+    assert train_in(place, tmp_path) == 130
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "nothing of this training is kept" in last
+    assert "--resume" not in last
 
 
 def test_help_and_usage(capsys: pytest.CaptureFixture[str]) -> None:

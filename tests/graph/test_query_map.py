@@ -1,5 +1,6 @@
 """The map of the train queries: one per seed, likes beside likes, legible legends, everything drawn as it is said."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +9,14 @@ import pytest
 from sklearn.metrics import pairwise_distances_argmin
 
 from configs.schema import Config, Encoder
+from data_processing.figure_text import without_glyph_warnings
 from data_processing.splits import split_queries
 from graph import query_map as module
 from graph.encoder import make_encoder
 from graph.query_map import COLUMNS, draw_query_map, named_groups, query_map, save_query_map, trained_map
 from graph.routing_data import prepare
 from graph.tuned_encoder import tuned_part
+from tests.data_processing.nasty_names import NASTY, as_read, texts_of
 from tests.graph.tiny_bert import make_bert
 from tests.graph.world import tiny_config, tiny_dataset
 
@@ -72,6 +75,16 @@ def test_every_point_is_drawn_once_per_panel_and_the_legend_counts_them() -> Non
         box = ax.get_legend().get_window_extent()
         assert figure.bbox.contains(box.x0, box.y0), "the legend is cut off"
         assert figure.bbox.contains(box.x1, box.y1)
+
+
+def test_task_ids_are_shown_as_they_are(tmp_path: Path) -> None:
+    ids, _, cluster, vectors = blobs()
+    table = query_map(ids, [NASTY[i % len(NASTY)] for i in range(len(ids))], cluster, vectors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        save_query_map(table, tmp_path / "map.png", 50)
+        with without_glyph_warnings():
+            assert {f"{as_read(name)} (10)" for name in NASTY} <= set(texts_of(draw_query_map(table)))
 
 
 @pytest.fixture(scope="module")

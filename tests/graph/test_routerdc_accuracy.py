@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from configs.errors import InputError
-from graph.routerdc_accuracy import ScoreSet, accuracy_table, as_text, read_score_sets
+from graph.routerdc_accuracy import ScoreSet, accuracy_table, as_text, kinds_of, read_score_sets
 
 LLMS = ("a/one", "b/two", "c/three")
 
@@ -48,7 +48,6 @@ def test_the_table_against_a_slow_double_loop() -> None:
     for name, metric in (("p", "probability"), ("m", "multi_attempt")):
         scores = rng.random((30, 3)).round(1) * (rng.random((30, 3)) > 0.4)
         scores[rng.random((30, 3)) < 0.2] = np.nan
-        scores[np.isnan(scores).all(axis=1)] = 0.5
         sets.append(score_set(name, metric, scores.tolist()))
         similarities.append(rng.normal(size=(30, 3)))
     table, single = accuracy_table(sets, similarities)
@@ -57,18 +56,40 @@ def test_the_table_against_a_slow_double_loop() -> None:
         mine, best = [], []
         columns: list[list[float]] = [[], [], []]
         for score, cosine in zip(item.scores, similarity, strict=True):
-            counted = {i: (float(s > 0) if item.metric == "probability" else s) for i, s in enumerate(score) if s == s}
-            mine.append(counted[max(counted, key=lambda i: cosine[i])])
-            best.append(max(counted.values()))
-            for i, value in counted.items():
+            if any(s != s for s in score):
+                continue
+            counted = [float(s > 0) if item.metric == "probability" else s for s in score]
+            mine.append(counted[max(range(3), key=lambda i: cosine[i])])
+            best.append(max(counted))
+            for i, value in enumerate(counted):
                 columns[i].append(value)
         means = [float(np.mean(column)) for column in columns]
         averages += np.array(means) / 2
+        assert (row["queries"], row["left_out"]) == (len(mine), 30 - len(mine))
+        assert 0 < row["left_out"] < 30
+        assert row["scores"] == item.metric
         assert row["contrastive"] == pytest.approx(np.mean(mine))
         assert row["oracle"] == pytest.approx(np.mean(best))
-        assert row["own_best"] == pytest.approx(max(means))
+        assert row["oracle"] >= row["own_best"] == pytest.approx(max(means))
         assert row["own_best_llm"] == LLMS[int(np.argmax(means))]
     assert single == LLMS[int(averages.argmax())]
+    text = as_text(table, "file", single, hindsight=True).splitlines()[-1]
+    assert text.startswith(f"left out, for an LLM has no score there: {table['left_out'][0]} of p, ")
+
+
+def test_a_task_without_train_rows_has_the_best_llms_of_all_train_rows() -> None:
+    known = [score_set("x", "f1", [[1.0, 0, 0.1]] * 3), score_set("y", "f1", [[0.0, 0.2, 0.1]])]
+    sets = [score_set(name, "f1", [[0.3, 0.6, 0.9]]) for name in ("x", "y", "z")]
+    table, _ = accuracy_table(sets, [np.zeros((1, 3))] * 3, known)
+    assert table["own_best_llm"].tolist() == ["a/one", "b/two", "a/one"]
+
+
+def test_a_set_without_a_whole_row_is_a_gap_and_not_in_the_average() -> None:
+    sets = [score_set("x", "f1", [[0.5, 0, 0]]), score_set("y", "f1", [[1.0, np.nan, 0]])]
+    table, single = accuracy_table(sets, [np.zeros((1, 3))] * 2, sets)
+    lines = as_text(table, "validation", single, hindsight=False).splitlines()
+    assert lines[2].split() == ["y", "f1", "0", "-", "-", "-", "-"]
+    assert lines[3].split() == ["average", "of", "1", "1", "50.00", "50.00", "50.00", "50.00"]
 
 
 def test_the_best_llms_are_told_from_what_is_known_and_not_from_what_is_measured() -> None:
@@ -90,7 +111,7 @@ def test_the_average_is_over_sets_whatever_their_size() -> None:
 
 
 def test_files_are_read_by_name_each_as_its_task(tmp_path: Path) -> None:
-    write(tmp_path / "mmlu_test.json", [{"a/one": 0.0, "b/two": 0.3, "c/three": None}] * 2)
+    write(tmp_path / "mmlu_test.json", [{"a/one": 0.0, "b/two": 0.3, "c/three": None}, dict.fromkeys(LLMS, 0.5)])
     write(tmp_path / "gsm8k-test.json", [{"a/one": 0.1, "b/two": 0.0, "c/three": 1.0}])
     write(tmp_path / "own_task.json", [{"a/one": 0.123, "b/two": 0.0, "c/three": 1.0}])
     sets = {item.name: item for item in read_score_sets([tmp_path], LLMS[::-1])}
@@ -100,7 +121,7 @@ def test_files_are_read_by_name_each_as_its_task(tmp_path: Path) -> None:
         "own_task.json": ("own_task", "probability"),
     }
     assert sets["mmlu_test.json"].texts == ("question 0 of mmlu_test", "question 1 of mmlu_test")
-    np.testing.assert_array_equal(sets["mmlu_test.json"].scores, [[np.nan, 0.3, 0.0]] * 2)
+    np.testing.assert_array_equal(sets["mmlu_test.json"].scores, [[np.nan, 0.3, 0.0], [0.5] * 3])
     once = read_score_sets([tmp_path / "mmlu_test.json", tmp_path], LLMS)
     assert len(once) == 3, "a file given twice is one"
 
@@ -110,7 +131,8 @@ def test_files_are_read_by_name_each_as_its_task(tmp_path: Path) -> None:
     [
         ({"a/one": 1.0, "b/two": 0.0}, ["(a/one, b/two, c/three)", "got scores of a/one, b/two;"]),
         ({"a/one": 1.0, "b/two": 0.0, "d/four": 0.5}, ["c/three)", "a/one, b/two, d/four;"]),
-        ({"a/one": None, "b/two": None, "c/three": None}, ["at least one score"]),
+        ({"a/one": None, "b/two": None, "c/three": None}, ["score of every LLM", "no score of a/one, b/two, c/three;"]),
+        ({"a/one": 0.2, "b/two": None, "c/three": 0.0}, ["score of every LLM", "no score of b/two;"]),
     ],
 )
 def test_files_of_other_llms_or_without_scores_are_refused(
@@ -122,3 +144,36 @@ def test_files_of_other_llms_or_without_scores_are_refused(
     assert str(caught.value).startswith(str(file))
     assert all(part in str(caught.value) for part in said)
     assert "\n" not in str(caught.value)
+
+
+def test_what_scores_are_is_said_by_the_option_then_the_task_then_the_values(tmp_path: Path) -> None:
+    thirds = [{"a/one": 1 / 3, "b/two": 2 / 3, "c/three": 1.0}]
+    for name in ("mine.json", "mmlu.json", "other.json"):
+        write(tmp_path / name, thirds)
+
+    def told(*said: str) -> list[tuple[str, str]]:
+        return [(item.metric, item.told_by) for item in read_score_sets([tmp_path], LLMS, kinds_of(said))]
+
+    by_values = ("multi_attempt", "values")
+    assert told() == [by_values, ("probability", "task"), by_values]
+    assert told("multi_attempt") == [("multi_attempt", "option")] * 3
+    assert told("mmlu.json=multi_attempt") == [by_values, ("multi_attempt", "option"), by_values]
+    assert told("multi_attempt", f"{tmp_path}/mine.json=probability")[0] == ("probability", "option")
+    with pytest.raises(InputError, match=r"one of the files \(mine.json, mmlu.json, other.json\), got 'nine.json'"):
+        told("nine.json=probability")
+    for said in ("attempts", "mine.json=", "=x"):
+        with pytest.raises(InputError, match=rf"--scores: expected probability or multi_attempt, .* got '{said}'"):
+            kinds_of([said])
+
+
+def test_rows_that_each_lack_a_score_are_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.json", [{**dict.fromkeys(LLMS, 0.5), llm: None} for llm in LLMS])
+    with pytest.raises(InputError, match="got 3 rows that each lack one"):
+        read_score_sets([file], LLMS)
+
+
+def test_a_guess_is_marked() -> None:
+    table, single = accuracy_table([score_set(name, "f1", [[1.0, 0, 0]]) for name in "ab"], [np.zeros((1, 3))] * 2)
+    lines = as_text(table, "file", single, hindsight=True, guessed=["b"]).splitlines()
+    assert [line.split()[1] for line in lines[1:3]] == ["f1", "f1?"]
+    assert "--scores" in lines[-1]

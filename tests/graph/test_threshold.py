@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from graph.threshold import Threshold
+from graph.threshold import ALWAYS, NEVER, Threshold
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.25, 0.3, 1 / 3, 0.5, 0.999, 1.0])
@@ -24,9 +24,15 @@ def test_by_hand() -> None:
     assert Threshold.for_share(need, 0.4) == Threshold(0.5, pytest.approx(1 / 3))
     assert Threshold.for_share(need, 0.4).reachable(need) == (0.2, 0.8)
     assert Threshold.for_share(need, 0.8) == Threshold(0.5, 1.0)
-    assert Threshold.for_share(need, 0.0) == Threshold(0.9, 0.0)
-    assert Threshold.for_share(need, 1.0) == Threshold(0.1, 1.0)
+    assert Threshold.for_share(need, 0.0) == Threshold(NEVER, 0.0)
+    assert Threshold.for_share(need, 1.0) == Threshold(ALWAYS, 0.0)
     np.testing.assert_array_equal(Threshold(0.5, 0.25).expected(need), [1, 0.25, 0.25, 0.25, 0])
+
+
+@pytest.mark.parametrize(("share", "sent"), [(0.0, False), (1.0, True)])
+def test_never_and_always_hold_for_prompts_that_were_not_in_the_sample(share: float, sent: bool) -> None:
+    threshold = Threshold.for_share([0.4, 0.5], share)
+    np.testing.assert_array_equal(threshold.strong(["easy", "hard"], [0.0, 1.0]), [sent, sent])
 
 
 def test_a_prompt_always_goes_the_same_way_and_the_coin_is_fair() -> None:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from configs.schema import Endpoint
 from data_processing.asking import ask, openai_client
 from data_processing.asking.ask import Asked, ask_all
 from data_processing.asking.budget import worst_case_usd
-from data_processing.cache import ResponseStore
+from data_processing.cache import Outcome, ResponseStore
 from data_processing.llm_client import BudgetReachedError, Call
+from data_processing.responses import told
 from tests.data_processing.scripted_api import Api, Reply, answer, call, echo, refusal, serving, some_calls
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -294,11 +295,74 @@ def test_one_refused_text_does_not_stop_the_run_and_many_in_a_row_do(store: Resp
     assert 45 <= len(api.bodies) <= 48
 
 
+def test_an_llm_that_asks_for_another_name_of_max_tokens_is_told_of_the_key(store: ResponseStore) -> None:
+    async def handler(api: Api, request: web.Request, body: dict[str, Any]) -> Reply:
+        return refusal(400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead.")
+
+    with serving(handler) as api, pytest.raises(InputError, match=r"max_tokens_name: max_completion_tokens at 'api'"):
+        run(some_calls(50), store, api.endpoint(concurrency=1))
+    assert len(api.bodies) == 5
+
+
 def test_an_endpoint_that_nobody_serves_stops_the_run(store: ResponseStore) -> None:
     with serving(echo) as api:
         endpoint = api.endpoint(retries=0, concurrency=1)
     with pytest.raises(InputError, match=r"'api'.*127\.0\.0\.1.*base_url"):
         run(some_calls(1000), store, endpoint)
+
+
+def test_an_endpoint_that_is_no_api_stops_the_run_and_is_quoted(store: ResponseStore) -> None:
+    async def page(api: Api, request: web.Request, body: dict[str, Any]) -> Reply:
+        return web.Response(text="<html>Welcome</html>", content_type="text/html")
+
+    said = r"'api'.*OpenAI-compatible.*127\.0\.0\.1.*10 calls in a row.*expected JSON, got '<html>Welcome.*base_url"
+    with serving(page) as api:
+        with pytest.raises(InputError, match=said):
+            run(some_calls(500), store, api.endpoint(concurrency=2))
+        assert len(api.bodies) < 15
+
+
+def test_malformed_replies_of_an_endpoint_that_has_answered_are_counted_and_quoted(store: ResponseStore) -> None:
+    async def handler(api: Api, request: web.Request, body: dict[str, Any]) -> Reply:
+        return answer("yes") if len(api.bodies) == 1 else web.Response(text=f"no {len(api.bodies)}")
+
+    with serving(handler) as api:
+        asked = run(some_calls(40), store, api.endpoint(concurrency=1))
+    assert counts(asked) == (1, 39, 0)
+    assert asked.messages["malformed"].startswith("expected JSON, got 'no 2'")
+    line = told(asked, "answer")
+    assert "39 calls failed (malformed 39)" in line
+    assert "malformed: expected JSON, got 'no 2'" in line
+
+
+def test_a_failed_write_keeps_what_came_back_and_is_reported(
+    store: ResponseStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_all, failures = store.put_all, iter([InputError("the disk is away")])
+
+    def away_once(outcomes: Sequence[Outcome]) -> None:
+        for failure in failures:
+            raise failure
+        put_all(outcomes)
+
+    monkeypatch.setattr(store, "put_all", away_once)
+    monkeypatch.setattr(ask, "SAVE_AT", 1)
+    with serving(echo) as api, pytest.raises(InputError, match="the disk is away"):
+        run(some_calls(3), store, api.endpoint(concurrency=1))
+    assert len(store.known(one.key for one in some_calls(3))) == len(api.bodies) > 0
+
+
+def test_a_usage_beyond_sense_loses_no_other_answer(store: ResponseStore) -> None:
+    async def handler(api: Api, request: web.Request, body: dict[str, Any]) -> Reply:
+        return answer("yes", (10**30, 1) if body["messages"][0]["content"] == "question 5" else (10, 5))
+
+    with serving(handler) as api:
+        asked = run(some_calls(20), store, api.endpoint(), max_usd=1.0)
+    assert counts(asked) == (20, 0, 0)
+    strange = store.get(call("question 5").key)
+    assert strange is not None
+    assert strange.estimated
+    assert strange.input_tokens < 10
 
 
 def test_a_missing_key_and_an_unknown_endpoint_ask_nothing(store: ResponseStore) -> None:

@@ -50,8 +50,8 @@ def test_an_answer_comes_with_its_usage_and_latency() -> None:
     assert api.bodies == [expected | {"max_tokens": 5, "seed": 7, "temperature": 0.5}]
 
 
-@pytest.mark.parametrize("usage", [None, (0, 0), (12, 0)])
-def test_tokens_are_counted_where_the_usage_is_missing_or_nothing(usage: tuple[int, int] | None) -> None:
+@pytest.mark.parametrize("usage", [None, (0, 0), (12, 0), (10**30, 5), (12, 10**9 + 1), (True, 5), ("12", 5)])
+def test_tokens_are_counted_where_the_usage_is_missing_nothing_or_beyond_sense(usage: Any) -> None:
     with serving(script(lambda: answer("Four words, a stop.", usage))) as api:
         (found,) = ask(api.endpoint(), call("one two three"))
     assert found.estimated

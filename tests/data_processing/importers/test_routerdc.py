@@ -3,12 +3,14 @@ import random
 import tempfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import InputError
 from data_processing.importers import load_source
+from data_processing.importers.routerdc import known_metric, metric_of
 from data_processing.tables import Dataset
 from tests.data_processing.importers.helpers import NAMES, SENTENCES, UNITS, data, noted, real, seen, write_json
 
@@ -122,10 +124,43 @@ def test_a_bad_record_names_its_row(tmp_path: Path, bad: object) -> None:
         load(path)
 
 
-@pytest.mark.parametrize("content", [{}, [], {"a": 1}, [1]])
-def test_another_json_is_refused(tmp_path: Path, content: object) -> None:
-    with pytest.raises(InputError, match=r"x\.json: expected a JSON list"):
+@pytest.mark.parametrize(
+    ("content", "got"),
+    [
+        ({}, "one object of type dict"),
+        ([], "an empty list"),
+        ({"a": 1}, "one object of type dict"),
+        ([1], "a list of int"),
+        ([{"query": "q", "scores": {"a": 1}}], "records with 'query', 'scores'"),
+        ([{}], "records with no keys"),
+    ],
+)
+def test_another_json_is_refused_saying_what_it_is(tmp_path: Path, content: object, got: str) -> None:
+    with pytest.raises(InputError, match=rf"x\.json: expected a JSON list .* got {got}; give"):
         load(write_json(tmp_path / "x.json", content))
+
+
+@pytest.mark.parametrize(
+    ("task", "metric"),
+    [
+        ("MATH_prealgebra", "multi_attempt"),
+        ("Arc-Challenge", "probability"),
+        ("my_mmlu", "probability"),
+        ("mbpp", "multi_attempt"),
+        ("mmlu_anatomy", "probability"),
+        ("own", None),
+    ],
+)
+def test_a_known_set_says_what_its_scores_are(task: str, metric: str | None) -> None:
+    assert known_metric(task) == metric
+
+
+@pytest.mark.parametrize("attempts", range(1, 11))
+def test_shares_of_attempts_are_told_from_probabilities(attempts: int) -> None:
+    shares = np.append(np.arange(attempts + 1) / attempts, np.nan)
+    assert metric_of(shares) == "multi_attempt"
+    assert metric_of(np.append(shares, 0.4137)) == "probability"
+    assert metric_of(np.array([np.nan])) == "probability"
 
 
 def test_a_file_cut_off_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from configs.schema import Build, Config, Users
 from data_processing import judge
 from data_processing.cache import ResponseStore
 from data_processing.cost import count_tokens
+from data_processing.judging import asker
 from data_processing.judging.cost import REPLY_TOKENS, JudgeCost, judge_cost
 from data_processing.llm_client import CallError, Completion
 from data_processing.responses import answer_call
@@ -80,7 +81,10 @@ def test_what_is_expected_is_what_is_asked(answered: bool, tmp_path: Path) -> No
         assert (after.calls, after.stored, after.input_tokens, after.most_output_tokens) == (found.calls,) * 2 + (0, 0)
 
 
-def test_the_most_is_more_than_a_judge_that_never_answers_takes(tmp_path: Path) -> None:
+def test_the_most_is_more_than_a_judge_that_never_answers_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asker, "UNREADABLE", 10**9)  # it is asked everything all the same
     workspace = world(tmp_path, queries=6, llms=LLMS)
     long_answers(workspace)
     with scripted_llm(lambda body: "well " * 17) as (url, requests):

@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import beta, betabinom
 
 from configs.errors import InputError
-from data_processing.labelling.difficulty import WEIGHT_SD, rank
+from data_processing.labelling.difficulty import WEIGHT_SD, borne_out, rank
 from data_processing.labelling.labels import INFERIOR, SUPERIOR
 
 WEAK = {"weak", "feeble"}
@@ -105,3 +105,16 @@ def test_one_label_for_all_is_refused_with_a_threshold_that_gives_two() -> None:
     assert rank(table, WEAK, threshold).questions["label"].nunique() == 2
     with pytest.raises(InputError, match="differ in difficulty, got 2 with the same share"):
         rank(votes(("a", 9, 1, 0), ("b", 9, 1, 0)), WEAK)
+
+
+def test_labels_that_no_vote_shows_are_found() -> None:
+    kinds = [
+        (INFERIOR, 0.0),
+        (INFERIOR, 1e-16),
+        (INFERIOR, 0.2),
+        (SUPERIOR, 0.9),
+        (SUPERIOR, 1 - 1e-16),
+        (SUPERIOR, 1.0),
+    ]
+    found = borne_out(pd.DataFrame(kinds, columns=["label", "share"]))
+    assert found.tolist() == [False, False, True, True, False, False]

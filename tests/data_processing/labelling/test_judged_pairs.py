@@ -56,7 +56,7 @@ def test_a_judge_counts_once_per_question_and_pair(tmp_path: Path) -> None:
     assert len(votes.table) == 3
     assert votes.table["second_wins"].iloc[0] == pytest.approx(2 / 3)
     assert votes.table["ties"].iloc[0] == pytest.approx(1 / 3)
-    assert "2 repeated votes joined" in votes.notes[1]
+    assert "2 repeated votes joined" in votes.notes[2]
 
 
 def test_without_a_judges_name_every_vote_counts(tmp_path: Path) -> None:
@@ -95,11 +95,22 @@ GOOD = row(81, TEXT, "alpaca", "gpt-4", "tie")
     [
         ({"winner": "modela"}, ["'winner'", "'model_a', 'model_b', 'tie'", "got 'modela'", "did you mean 'model_a'?"]),
         ({"winner": "Tie"}, ["got 'Tie'", "did you mean 'tie'?"]),
+        ({"winner": "Model A"}, ["got 'Model A' (did you mean 'model_a'?)"]),
+        ({"winner": "MODEL_A"}, ["got 'MODEL_A' (did you mean 'model_a'?)"]),
+        ({"winner": "model-b"}, ["got 'model-b' (did you mean 'model_b'?)"]),
+        ({"winner": "b"}, ["got 'b' (did you mean 'B'?)"]),
+        ({"winner": "Tie (both bad)"}, ["(did you mean 'tie (bothbad)'?)"]),
+        ({"winner": "modle_a"}, ["(did you mean 'model_a'?)"]),
+        ({"winner": "model_1"}, ["got 'model_1'; mend the row"]),  # as near to the one as to the other
+        ({"winner": "assistant_a"}, ["got 'assistant_a'; mend the row"]),
         ({"winner": None}, ["'winner'", "got None"]),
         ({"winner": 1}, ["got 1"]),
         ({"model_b": "alpaca"}, ["two different models", "'alpaca' twice"]),
         ({"model_b": " "}, ["a name in 'model_b'", "got ' '"]),
         ({"question_id": None}, ["a name in 'question_id'", "got None"]),
+        ({"question_id": 81.5}, ["a name in 'question_id'", "got 81.5"]),
+        ({"question_id": float("nan")}, ["a name in 'question_id'", "got nan"]),
+        ({"model_b": 4.0}, ["a name in 'model_b'", "got 4.0"]),
         ({"turn": "first"}, ["a whole number in 'turn'", "got 'first'"]),
         ({"turn": 1.5}, ["a whole number in 'turn'", "got 1.5"]),
         ({"conversation_a": "hello"}, ["'conversation_a'", "a list of messages", "got str"]),
@@ -122,6 +133,24 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
 
 def test_a_turn_may_be_written_as_a_float(tmp_path: Path) -> None:
     assert len(table_of(tmp_path, GOOD | {"turn": 1.0})) == 1
+
+
+def test_a_question_id_may_be_written_as_a_float(tmp_path: Path) -> None:
+    found = read_votes(
+        [write_parquet(tmp_path / "human.parquet", [GOOD | {"question_id": 81.0}, GOOD | {"question_id": 82.0}])], 1
+    )
+    assert found.table["question_id"].tolist() == ["81"]
+    assert any("1 question id left out" in note for note in found.notes)
+
+
+def test_judgements_of_other_turns_are_told(tmp_path: Path) -> None:
+    rows = [GOOD, GOOD | {"turn": 2, "judge": "b"}, GOOD | {"turn": 2}, GOOD | {"turn": 3}]
+    file = write_jsonl(tmp_path / "human.jsonl", rows)
+    assert read_votes([file], 2).notes[:2] == (
+        "2 judgements of turn 2 read",
+        "2 judgements of other turns left out; --turn chooses one",
+    )
+    assert not any("turns" in note for note in read_votes([write_jsonl(file, [GOOD])], 1).notes)
 
 
 def test_half_a_character_is_replaced(tmp_path: Path) -> None:

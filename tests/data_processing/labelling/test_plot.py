@@ -7,6 +7,7 @@ import pytest
 from data_processing.labelling.difficulty import rank
 from data_processing.labelling.plot import MANY, draw
 from data_processing.pairwise import strength_table
+from tests.data_processing.nasty_names import NASTY, as_read, texts_of
 
 
 def some_votes(count: int, names: tuple[str, ...]) -> pd.DataFrame:
@@ -31,3 +32,10 @@ def test_every_model_and_question_is_drawn(count: int) -> None:
     assert max(map(len, shown)) <= 28
     assert sum(len(points.get_offsets()) for points in questions.collections if hasattr(points, "get_sizes")) >= count
     figure.savefig(io.BytesIO(), format="png", dpi=40)
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+def test_names_are_shown_as_they_are() -> None:
+    strengths = strength_table(some_votes(3, NASTY))
+    difficulty = rank(some_votes(3, NASTY), set(strengths.loc[strengths["side"] == "inferior", "model"]))
+    assert set(map(as_read, NASTY)) <= set(texts_of(draw(strengths, difficulty)))

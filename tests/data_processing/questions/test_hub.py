@@ -89,7 +89,7 @@ def test_what_the_hub_lacks_is_named(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_a_script_is_never_fetched(hub: Hub, tmp_path: Path) -> None:
-    assert "expected a file of questions (.json" in refusal("me/set", "main", "load.py", None, tmp_path)
+    assert "expected a file of rows (.json" in refusal("me/set", "main", "load.py", None, tmp_path)
     del hub.files["data/test.json"]
     message = refusal("me/set", "main", "data/test.json", None, tmp_path)
     assert "found a loading script only, which is not run" in message

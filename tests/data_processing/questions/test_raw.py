@@ -132,7 +132,7 @@ def test_blank_and_unfit_values_name_the_row(tmp_path: Path, row: dict, part: st
     ("name", "content", "part"),
     [
         ("x.json", "", "expected JSON"),
-        ("x.json", "[]", "expected at least one question, got none"),
+        ("x.json", "[]", "expected at least one row, got none"),
         ("x.json", json.dumps(ROWS)[:-9], "cut off or damaged"),
         ("x.json", '"text"', "expected a list of records, got str"),
         ("x.json", '[{"q": 1, "a": 2}, 5]', "row 2: expected an object, got int"),
@@ -145,7 +145,7 @@ def test_blank_and_unfit_values_name_the_row(tmp_path: Path, row: dict, part: st
         ("x.csv", "q,a\nx\n", "row 1 has 1"),
         ("x.csv", "q,q\nx,y\n", "each column once"),
         ("x.parquet", b"", "expected a Parquet file"),
-        ("x.txt", "x", "expected a file of questions (.json, .jsonl, .csv, .parquet), got '.txt'"),
+        ("x.txt", "x", "expected a file of rows (.json, .jsonl, .csv, .parquet), got '.txt'"),
     ],
 )
 def test_damaged_and_empty_files(tmp_path: Path, name: str, content: Any, part: str) -> None:
@@ -158,7 +158,7 @@ def test_a_truncated_parquet_and_a_missing_file(tmp_path: Path) -> None:
     path = write(tmp_path / "x.parquet", ROWS)
     path.write_bytes(path.read_bytes()[:-20])
     assert "cut off or damaged" in refusal(path)
-    assert f"{tmp_path}/none.json: expected a file of questions, got: No such file" in refusal(tmp_path / "none.json")
+    assert f"{tmp_path}/none.json: expected a file of rows, got: No such file" in refusal(tmp_path / "none.json")
     assert "Is a directory" in refusal(tmp_path)
 
 

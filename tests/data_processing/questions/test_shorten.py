@@ -26,12 +26,19 @@ def test_cut_texts_hold_just_the_tokens_asked_for(text: str, tokens: int) -> Non
     short = shorten([text], tokens)[0]
     if count_tokens([text])[0] <= tokens and len(text) <= LONGEST_TOKEN * tokens:
         assert short == text
+    elif short == text:  # all its characters are in both halves, such as one character of many tokens
+        assert len(text) <= tokens
     else:
         before, after = short.split(MARK)
         assert text.startswith(before)
         assert text.endswith(after)
         assert len(before) + len(after) < len(text)
         assert len(before) + len(after) <= LONGEST_TOKEN * tokens
+
+
+def test_a_character_of_several_tokens_is_not_cut() -> None:
+    assert count_tokens(["퀌"])[0] > 1
+    assert shorten(["퀌", "a b"], 1) == ["퀌", f"a{MARK}"]
 
 
 def test_a_word_without_end_and_blanks_without_end_are_cut_too() -> None:

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configs.errors import InputError
-from data_processing.scoring import METRICS, Metric, find_metric, score, score_all
+from data_processing.scoring import METRICS, Metric, UnknownMetricError, find_metric, score, score_all
+from data_processing.scoring.code_execution import passes_tests
 
 SORRY = "I'm sorry, but I can't help with that. I do not know."
 
@@ -62,6 +63,22 @@ def test_an_apology_is_not_no(metric: str) -> None:
 def test_an_unknown_metric_raises(name: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         score(name, "a", "a")
+
+
+@pytest.mark.parametrize("name", ["nope", "f1", "", "math:hypot"])
+def test_the_table_says_which_names_it_knows(name: str) -> None:
+    for error in (KeyError, InputError, UnknownMetricError):
+        with pytest.raises(error, match=r"^expected a known metric, got .*use one of f1_score, .*bert_score, code"):
+            METRICS[name]
+
+
+def test_the_table_finds_what_is_imported_only_when_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert METRICS["code"] is passes_tests
+    stand_in = types.ModuleType("graph.bert_score")  # the true one needs torch
+    vars(stand_in)["bert_score"] = lambda prediction, truth: 0.5
+    monkeypatch.setitem(sys.modules, "graph.bert_score", stand_in)
+    assert METRICS["bert_score"]("a", "b") == 0.5
+    assert "code" not in METRICS  # so that going through the table runs no code and loads no model
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -47,6 +49,15 @@ WORDS = st.lists(st.sampled_from(["the", "a", "red", "Red", "fox", "fox,", "ran"
         ("nope", "no", 0.0),
         ("yesterday", "yes", 0.0),
         ("No, yes", "yes", 0.0),
+        # a verdict that is taken back is none
+        ("Yes... no wait, no.", "yes", 0.0),
+        ("Yes... no wait, no.", "no", 0.0),
+        ("yes, no", "yes", 0.0),
+        ("No. Actually yes.", "no", 0.0),
+        ("**Yes**, or no?", "yes", 0.0),
+        ("Yes, no doubt.", "yes", 0.5),
+        ("Yes. Yes!", "yes", 2 / 3),
+        ("No, no", "no", 2 / 3),
         # where the truth is more than a verdict, words are words
         ("no", "no man", 2 / 3),
     ],
@@ -124,6 +135,25 @@ def test_rouge_l_minds_the_order_and_f1_does_not() -> None:
         ("5:30", "530", 0),
         ("- 3", "3", 1),
         ("1,250", "1250", 1),
+        ("$1,234,567.50", "1234567.50", 1),
+        ("C++", "C", 0),
+        ("C#", "C", 0),
+        ("C", "C#", 0),
+        ("C++.", "c++", 1),
+        ("#1", "1", 1),
+        ("3-4", "34", 0),
+        ("3–4", "3-4", 1),
+        ("5+3", "53", 0),
+        ("5−3", "5-3", 1),
+        ("1,2", "12", 0),
+        ("2,5", "25", 0),
+        ("1, 2", "1 2", 1),
+        ("1,2000", "12000", 0),
+        (".5", "5", 0),
+        (".5", "0.5", 1),
+        ("-.5", "-0.50", 0),
+        ("-.5", "-0.5", 1),
+        ("... 5", "5", 1),
         ("12.50.", "$12.50", 1),
         ("well-known", "wellknown", 1),
         ("12", "2", 0),
@@ -137,6 +167,13 @@ def test_rouge_l_minds_the_order_and_f1_does_not() -> None:
 )
 def test_exact_match_forgives_case_articles_and_stops_only(prediction: str, truth: str, value: float) -> None:
     assert exact_match(prediction, truth) == value
+
+
+@pytest.mark.parametrize("piece", ["1,", "1", ".", "-", "+", "yes, ", "yes ", "yes", "\n", " ", "1,000", "c#"])
+def test_a_long_reply_takes_no_long_time(piece: str) -> None:
+    start = time.process_time()
+    f1_score("yes, " + piece * (200_000 // len(piece)) + "x", "yes")
+    assert time.process_time() - start < 5  # seconds
 
 
 @pytest.mark.parametrize(

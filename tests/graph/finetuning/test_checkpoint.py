@@ -35,12 +35,25 @@ def test_what_a_kill_leaves_half_written_is_passed_over(tmp_path: Path) -> None:
     assert (store.load() or (0,))[0] == 50
 
 
+@pytest.mark.parametrize("name", ["arrays.safetensors", "settings.json", "manifest.json"])
+def test_a_damaged_state_is_passed_over_aloud(name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = StepStore(tmp_path, "abc", "a model")
+    store.save(50, {}, state(1.0))
+    (tmp_path / "step-50" / name).write_bytes(b"{")
+    assert store.load() is None
+    assert "training from the start" in caplog.text
+    assert name in caplog.text
+    store.save(10, {}, state(1.0))
+    assert (store.load() or (0,))[0] == 10, "the damaged one is gone"
+
+
 def test_another_training_is_refused_naming_both(tmp_path: Path) -> None:
     StepStore(tmp_path, "abc", "model one").save(1, {}, state(1.0))
     with pytest.raises(InputError) as error:
         StepStore(tmp_path, "xyz", "model two").load()
     assert "model one (abc)" in str(error.value)
     assert "model two (xyz)" in str(error.value)
+    assert "without --resume" in str(error.value)
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
