@@ -14,9 +14,10 @@ from pathlib import Path
 
 from configs.errors import InputError
 from configs.load import load_config
-from graph.router import Router
 from serving.answer import answering
-from serving.ui import Desk, build_help, build_page, open_page
+from serving.desk import Desk
+from serving.gradio_page import build_help, build_page, open_page
+from serving.load import chooser_of, load_router, router_below
 
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
 EPILOG = """Train a router first, which takes less than a minute on the simulated world:
@@ -28,6 +29,15 @@ cost. With --config it also has the LLM answer: sections build.endpoints and bui
 asked, as for data construction, and the LLMs need the names they have in the router. Without any entry of your own
 they are simulated, offline and free:
   python -m serving --router runs/default/router --config configs/default.yaml
+
+A classifier between two LLMs has a page, too, with a slider for the probability from which on the strong one is asked;
+--threshold has it start at what evaluation.calibrate found:
+  python -m baselines.binary --config configs/routellm.yaml --output runs/binary
+  python -m evaluation.calibrate --router runs/binary/router --prompts prompts.txt --strong-model-pct 0.3 \\
+      --output threshold.json
+  python -m serving --router runs/binary/router --threshold threshold.json
+
+python serving/ui.py and python -m serving.ui are the same command.
 
 Nothing is loaded from, or sent to, anywhere but this machine, apart from the questions that you have answered at an
 endpoint. Nothing is kept. Ctrl-C ends it.
@@ -55,13 +65,16 @@ def _serve(options: argparse.Namespace) -> None:
     config = None if options.config is None else load_config(options.config)
     with contextlib.ExitStack() as stack:
         try:
-            router = Router.load(options.router, device="cpu")
+            router = load_router(options.router)
         except InputError as err:
-            sys.stderr.write(f"no router: {err}\nmake one: python run_exp.py --config configs/default.yaml\n")
-            blocks = build_help(str(err), options.router)
+            below = router_below(options.router)
+            remedy = "" if below else "make one: python run_exp.py --config configs/default.yaml\n"
+            sys.stderr.write(f"no router: {err}\n{remedy}")
+            blocks = build_help(str(err), options.router, below)
         else:
-            answerer = None if config is None else stack.enter_context(answering(config, router.llm_ids))
-            desk = Desk(router, answerer)
+            chooser = chooser_of(router, options.threshold)
+            answerer = None if config is None else stack.enter_context(answering(config, chooser.llm_ids))
+            desk = Desk(chooser, answerer)
             desk.warm()
             blocks = build_page(desk)
         _warn_of_guests(options.host)
@@ -96,13 +109,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--router", type=Path, default=Path("runs/default/router"), metavar="DIR",
-        help="the router/ folder of a run (default: %(default)s)",
+        help="the router/ folder of a run, or of baselines.binary (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: %(default)s, this machine)")
     parser.add_argument("--port", type=int, default=7860, help="port to listen at; 0: any free one (default: 7860)")
     parser.add_argument(
         "--config", type=Path, metavar="FILE", help="a configuration whose section build says where LLMs are asked"
     )
+    parser.add_argument(
+        "--threshold", type=Path, metavar="FILE",
+        help="where the slider of a two-LLM classifier starts: what evaluation.calibrate --output wrote",
+    )  # fmt: skip
     return parser
 
 

@@ -34,16 +34,22 @@ class Bar:
 
 @dataclasses.dataclass(frozen=True)
 class Need:
-    """How likely it is that the strong LLM answers better than the weak one; `probability` in [0, 1]."""
+    """How likely it is that the strong LLM answers better than the weak one; `probability` in [0, 1].
+
+    `threshold` in [0, 1]: where it alone decides, from which probability on; None where more than it counts.
+    """
 
     weak_id: str
     strong_id: str
     probability: float
+    threshold: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class View:
     """What the page shows of one decision; `bars` best first, `nearest` (task, question) pairs, nearest first.
+
+    Without `bars` nothing is known of what the LLMs perform and cost.
 
     `confidence` is the calibrated probability that the chosen LLM is the best for this wish, None where it is not
     known. `preference` is the weight on quality, None where a taste decides. `notes` are for the reader to know.
@@ -65,8 +71,7 @@ def decide(router: Router, question: str, user_id: str = NOBODY, preference: flo
 
     Raises `InputError` for a question without text and for a user that the router does not know.
     """
-    if not question.strip():
-        raise InputError("question: expected a text, got none; type one")
+    refuse_empty(question)
     if user_id != NOBODY and user_id not in router.user_ids:
         raise InputError(
             f"user: expected one that the router knows, got {user_id!r}{did_you_mean(user_id, router.user_ids)}; "
@@ -84,6 +89,12 @@ def decide(router: Router, question: str, user_id: str = NOBODY, preference: flo
         decision.why,
         notes(router, question),
     )
+
+
+def refuse_empty(question: str) -> None:
+    """Raise `InputError` for a question without text."""
+    if not question.strip():
+        raise InputError("question: expected a text, got none; type one")
 
 
 def need(router: Router, question: str) -> Need | None:
@@ -136,17 +147,21 @@ def thousand(cost_usd: float, cost_kind: str) -> str | None:
 
 def notes(router: Router, question: str) -> tuple[str, ...]:
     """Return what a reader has to know before the numbers mean anything."""
-    found = []
-    limit = router.encoder.max_tokens
-    # A part of a long prompt is enough to see that it is too long: to count it all takes as long as to route it.
-    if count_tokens([question[: LONG * limit]])[0] > limit:
-        found.append(
-            f"This is a long prompt, of {len(question):,} characters. Its subject is read from the first and the last "
-            f"{limit // 2} tokens; an LLM would get all of it."
-        )
+    found = long_prompt(router.encoder.max_tokens, question)
     if router.about.get("cost_kind") == "none":
         found.append("Nothing is known of what these LLMs cost: only performance is compared.")
     return tuple(found)
+
+
+def long_prompt(limit: int, question: str) -> list[str]:
+    """Return a note where a question has more tokens than the `limit` that are read of it, else none."""
+    # A part of a long prompt is enough to see that it is too long: to count it all takes as long as to route it.
+    if count_tokens([question[: LONG * limit]])[0] <= limit:
+        return []
+    return [
+        f"This is a long prompt, of {len(question):,} characters. Its subject is read from the first and the last "
+        f"{limit // 2} tokens; an LLM would get all of it."
+    ]
 
 
 def shortened(text: str, limit: int = SHOWN_CHARACTERS) -> str:

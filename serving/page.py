@@ -29,14 +29,17 @@ def _environment() -> jinja2.Environment:
 
 
 def _rendered(name: str, **values: Any) -> str:
-    text = _environment().get_template(name).render(**values)
-    # Half a character (a lone surrogate, as broken sources have) cannot be sent.
+    return sendable(_environment().get_template(name).render(**values))
+
+
+def sendable(text: str) -> str:
+    """Return the text with ? for every half character (a lone surrogate, as broken sources have): none can be sent."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def heading(simulated: bool) -> str:
-    """Return the top of the page; `simulated` LLMs are marked as such."""
-    return _rendered("heading.html", simulated=simulated)
+def heading(simulated: bool, lead: str) -> str:
+    """Return the top of the page, with a sentence that leads in; `simulated` LLMs are marked as such."""
+    return _rendered("heading.html", simulated=simulated, lead=lead)
 
 
 def decision(view: View) -> str:
@@ -54,6 +57,11 @@ def invitation(sent: bool = False) -> str:
     return _rendered("invitation.html", sent=sent)
 
 
+def spoken_invitation(sent: bool = False) -> str:
+    """Return the same in one line, for readers of screens: nothing unless an empty prompt was `sent`."""
+    return _rendered("spoken_invitation.html") if sent else ""
+
+
 def trouble(message: str) -> str:
     """Return why there is nothing to show."""
     return _rendered("trouble.html", message=message)
@@ -64,9 +72,14 @@ def answer(question: str, found: Answer) -> str:
     return _rendered("answer.html", question=shortened(question, QUOTED_CHARACTERS), answer=found)
 
 
-def no_router(message: str, folder: Path) -> str:
-    """Return how to make a router, for a page that has none."""
-    return _rendered("no_router.html", message=message, folder=folder)
+def waiting() -> str:
+    """Return what stands in place of an answer until it comes."""
+    return _rendered("waiting.html")
+
+
+def no_router(message: str, folder: Path, below: Path | None = None) -> str:
+    """Return how to make a router, for a page that has none; `below`: where one lies instead."""
+    return _rendered("no_router.html", message=message, folder=folder, below=below)
 
 
 def style() -> str:

@@ -53,8 +53,8 @@ def test_the_numbers_are_there_as_text() -> None:
 
 
 def test_simulated_llms_are_marked_and_others_are_not() -> None:
-    assert "Simulated LLMs" in page.heading(simulated=True)
-    assert "imulated" not in page.heading(simulated=False)
+    assert "Simulated LLMs" in page.heading(True, "")
+    assert "imulated" not in page.heading(False, "")
 
 
 def test_half_a_character_can_be_sent() -> None:
