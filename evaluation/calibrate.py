@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from baselines.binary_router import KIND, BinaryRouter
+from baselines.load import load_router
 from configs.errors import InputError
 from data_processing.importers.describe import plural
 from data_processing.labelling.prompts import prompt_rows
@@ -35,6 +36,14 @@ text: the same prompt always goes the same way. README.md says how to route by w
 
 exit codes: 0 done; 2 the input is wrong (one line says what to mend); 130 interrupted.
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """A threshold that was found on prompts, and the share in [0, 1] of these that goes to the strong LLM."""
+
+    threshold: Threshold
+    share: float
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -63,11 +72,9 @@ def load_pair(folder: Path, weak: str | None = None, strong: str | None = None) 
 
     Raises `InputError` where there is no router, or not these LLMs.
     """
-    if _kind(folder) is None and _kind(folder / "router") is not None:
-        raise InputError(f"--router: expected the folder of a router, got {folder}; give {folder / 'router'}")
-    if _kind(folder) != KIND:
-        return GraphPair.of(Router.load(folder), weak, strong)
-    router = BinaryRouter.load(folder)
+    router = load_router(folder)
+    if isinstance(router, Router):
+        return GraphPair.of(router, weak, strong)
     for flag, asked, own in (("--weak", weak, router.weak_id), ("--strong", strong, router.strong_id)):
         if asked not in (None, own):
             raise InputError(
@@ -82,15 +89,31 @@ def repeats(prompts: Sequence[str]) -> list[str]:
     return [f"{plural(again, 'repeated prompt')}: each counts, and all of one text go the same way"] if again else []
 
 
-def read_threshold(path: Path) -> Threshold:
-    """Return the threshold in a file written by `--output`; `InputError` where there is none."""
+def read_calibration(path: Path, router: PairRouter) -> Calibration:
+    """Return what evaluation.calibrate wrote for this router; `InputError` where it is of another, or is damaged."""
+    remedy = "write it with python -m evaluation.calibrate --output"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return Threshold(float(found["threshold"]), float(found["coin"]))
-    except (OSError, ValueError, KeyError, TypeError) as err:
-        raise InputError(
-            f"{path}: expected a threshold as evaluation.calibrate --output writes it, got: {err!r}; write it again"
-        ) from err
+    except (OSError, ValueError) as err:
+        raise InputError(f"{path}: expected a JSON file, got: {err}; {remedy}") from err
+    if not isinstance(found, dict):
+        raise InputError(f"{path}: expected a JSON object, got {type(found).__name__}; {remedy}")
+    for key, own in (("weak_id", router.weak_id), ("strong_id", router.strong_id)):
+        if found.get(key) != own:
+            raise InputError(
+                f"{path}: expected {key} {own!r}, that of the router, got {found.get(key)!r}; calibrate this router"
+            )
+    coin, share = (_fraction(path, key, found.get(key), remedy) for key in ("coin", "asked_share"))
+    value = found.get("threshold")
+    if value not in (NEVER, ALWAYS):
+        value = _fraction(path, "threshold", value, remedy)
+    return Calibration(Threshold(value, coin), share)
+
+
+def _fraction(path: Path, key: str, value: object, remedy: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise InputError(f"{path}: expected {key} to be a number from 0 to 1, got {value!r}; {remedy}")
+    return float(value)
 
 
 def calibrate(pair: PairRouter, prompts: Sequence[str], share: float) -> dict[str, Any]:
@@ -173,15 +196,6 @@ def _told_threshold(found: dict[str, Any]) -> str:
         f"threshold {found['threshold']!r}, coin {found['coin']:.3f} for prompts at it (without a coin: "
         f"{found['share_above']:.1%} above it, {found['share_at']:.1%} with those at it)"
     )
-
-
-def _kind(folder: Path) -> str | None:
-    """Return the kind of the artifact in `folder`; None where its manifest cannot be read, which loading will tell."""
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return manifest.get("kind") if isinstance(manifest, dict) else None
 
 
 def _parser() -> argparse.ArgumentParser:

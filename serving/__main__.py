@@ -12,12 +12,13 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+from baselines.load import load_router, router_below
 from configs.errors import InputError
 from configs.load import load_config
 from serving.answer import answering
 from serving.desk import Desk
 from serving.gradio_page import build_help, build_page, open_page
-from serving.load import chooser_of, load_router, router_below
+from serving.load import chooser_of
 
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130
 EPILOG = """Train a router first, which takes less than a minute on the simulated world:
@@ -65,7 +66,7 @@ def _serve(options: argparse.Namespace) -> None:
     config = None if options.config is None else load_config(options.config)
     with contextlib.ExitStack() as stack:
         try:
-            router = load_router(options.router)
+            router = load_router(options.router, "cpu")
         except InputError as err:
             below = router_below(options.router)
             remedy = "" if below else "make one: python run_exp.py --config configs/default.yaml\n"

@@ -1,43 +1,16 @@
-"""From a folder to who chooses there: a router that knows users, or a classifier between two LLMs."""
+"""From a router to who chooses on the page: a person's router, or a classifier between two LLMs."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from baselines.binary_router import KIND, BinaryRouter
+from baselines.binary_router import BinaryRouter
 from configs.errors import InputError
+from evaluation.calibrate import read_calibration
 from graph.router import Router
 from serving.chooser import Chooser
-from serving.pair import Pair, read_calibration
+from serving.pair import Pair
 from serving.personal import Personal
-
-MANIFEST = "manifest.json"
-
-
-def load_router(folder: Path) -> Router | BinaryRouter:
-    """Return the router in `folder`; `InputError` where there is none, with the folder below that has one."""
-    below = router_below(folder)
-    if below is not None:
-        raise InputError(f"{folder}: expected a router folder with {MANIFEST}, found none; did you mean {below}?")
-    if kind_of(folder) == KIND:
-        return BinaryRouter.load(folder, device="cpu")
-    return Router.load(folder, device="cpu")
-
-
-def router_below(folder: Path) -> Path | None:
-    """Return `folder`/router where the router lies there and not in `folder` itself: the output folder of a run."""
-    below = folder / "router"
-    return below if not (folder / MANIFEST).is_file() and (below / MANIFEST).is_file() else None
-
-
-def kind_of(folder: Path) -> str | None:
-    """Return the kind of the artifact in `folder`; None where its manifest cannot be read, which loading will tell."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return manifest.get("kind") if isinstance(manifest, dict) else None
 
 
 def chooser_of(router: Router | BinaryRouter, threshold: Path | None = None) -> Chooser:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 
-from configs.errors import InputError
+from evaluation.calibrate import Calibration
 from graph.needs import PairRouter
-from graph.threshold import ALWAYS, NEVER, Threshold
+from graph.threshold import Threshold
 from serving.chooser import OWN_WISH, Slider
 from serving.decide import Bar, Need, View, long_prompt, refuse_empty, thousand
 
@@ -22,14 +20,6 @@ EXAMPLES = (
     "Write two lines of verse on the sea.",
     "A train leaves at 9:40 and drives 3 hours 35 minutes at 84 km/h. When does it arrive, and how far did it go?",
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Calibration:
-    """A threshold that was found on prompts, and the share in [0, 1] of these that goes to the strong LLM."""
-
-    threshold: Threshold
-    share: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,34 +136,6 @@ def pair_notes(max_tokens: int, prompt: str, expected: np.ndarray | None) -> tup
     return tuple(found)
 
 
-def read_calibration(path: Path, router: PairRouter) -> Calibration:
-    """Return what evaluation.calibrate wrote for this router; `InputError` where it is of another, or is damaged."""
-    remedy = "write it with python -m evaluation.calibrate --output"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
-        raise InputError(f"--threshold {path}: expected a JSON file, got: {err}; {remedy}") from err
-    if not isinstance(found, dict):
-        raise InputError(f"--threshold {path}: expected a JSON object, got {type(found).__name__}; {remedy}")
-    for key, own in (("weak_id", router.weak_id), ("strong_id", router.strong_id)):
-        if found.get(key) != own:
-            raise InputError(
-                f"--threshold {path}: expected {key} {own!r}, that of the router, got {found.get(key)!r}; "
-                "calibrate this router"
-            )
-    coin, share = (_fraction(path, key, found.get(key), remedy) for key in ("coin", "asked_share"))
-    value = found.get("threshold")
-    if value not in (NEVER, ALWAYS):
-        value = _fraction(path, "threshold", value, remedy)
-    return Calibration(Threshold(value, coin), share)
-
-
 def _on_slider(threshold: Threshold) -> float:
     """Return where a threshold stands from 0 to 1; that of never or always, which is outside, at the end."""
     return min(max(threshold.value, 0.0), 1.0)
-
-
-def _fraction(path: Path, key: str, value: object, remedy: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise InputError(f"--threshold {path}: expected {key} to be a number from 0 to 1, got {value!r}; {remedy}")
-    return float(value)

@@ -18,6 +18,7 @@ from baselines.binary_router import BinaryRouter
 from configs.load import load_config
 from configs.schema import Config, Data, Source, project_root
 from data_processing.importers import load_source
+from evaluation.calibrate import Calibration
 from graph.records import Decision
 from graph.router import Router
 from graph.threshold import Threshold
@@ -221,7 +222,7 @@ def test_python_examples_use_what_exists() -> None:
     examples = [ast.parse(text) for _, language, text in BLOCKS if language == "python"]
     assert examples
     known = {*Decision.__dataclass_fields__, *dir(Router), *BinaryRouter.__dataclass_fields__, *dir(BinaryRouter)}
-    known |= set(dir(Threshold))
+    known |= {*dir(Threshold), *Calibration.__dataclass_fields__}
     for example in examples:
         for node in ast.walk(example):
             if isinstance(node, ast.ImportFrom):

@@ -52,7 +52,7 @@ def test_never_and_always_are_written_as_json_and_told_in_words(share: float, tm
     found = calibrate.calibrate(Fixed(), ["0.1", "0.2"], share)
     path = tmp_path / "threshold.json"
     path.write_text(json.dumps(found, allow_nan=False), encoding="utf-8")
-    threshold = calibrate.read_threshold(path)
+    threshold = calibrate.read_calibration(path, Fixed()).threshold
     assert list(threshold.strong(["a", "b"], [0.0, 1.0])) == [bool(share)] * 2
     assert ("all are above" if share else "none is above") in "\n".join(calibrate.told(found))
 
@@ -67,7 +67,9 @@ def test_a_repeated_prompt_counts_each_time(tmp_path: Path) -> None:
     found = json.loads(out.read_text(encoding="utf-8"))
     need = GraphPair.of(router).need(prompts.read_text(encoding="utf-8").split("\n"))
     assert found["prompts"] == 10
-    assert calibrate.read_threshold(out).expected(need).mean() == pytest.approx(0.3, abs=0.01)
+    assert calibrate.read_calibration(out, GraphPair.of(router)).threshold.expected(need).mean() == pytest.approx(
+        0.3, abs=0.01
+    )
 
 
 def test_unknown_costs_and_swapped_llms_are_said() -> None:
@@ -84,16 +86,9 @@ def test_unknown_costs_and_swapped_llms_are_said() -> None:
     assert "swapped" in told
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"threshold": 0.5}', '{"threshold": "a", "coin": 0}'])
-def test_what_is_no_threshold_is_refused(content: str, tmp_path: Path) -> None:
-    (tmp_path / "threshold.json").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=r"threshold\.json: expected a threshold"):
-        calibrate.read_threshold(tmp_path / "threshold.json")
-
-
 def test_a_run_is_no_router_and_the_router_in_it_is_named(tmp_path: Path) -> None:
     router_of().save(tmp_path / "router")
-    with pytest.raises(InputError, match=r"--router: expected the folder of a router.*give .*router"):
+    with pytest.raises(InputError, match=r"expected a router folder.*did you mean .*router\?"):
         calibrate.load_pair(tmp_path)
 
 

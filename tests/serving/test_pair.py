@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from configs.errors import InputError
+from evaluation.calibrate import Calibration, read_calibration
 from graph.threshold import ALWAYS, NEVER, Threshold
 from serving import page
 from serving.chooser import OWN_WISH
 from serving.desk import Desk
-from serving.pair import Calibration, Pair, read_calibration
+from serving.pair import Pair
 from tests.serving.classifiers import Hard
 
 FOUND = {"threshold": 0.2504, "coin": 0.5, "weak_id": "small", "strong_id": "large", "asked_share": 0.3, "prompts": 9}
