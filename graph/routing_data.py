@@ -68,11 +68,8 @@ def prepare(
     part = queries["query_id"].map(splits).to_numpy()
     seen_tasks = queries["task_id"] if config.data.use_tasks else pd.Series(UNKNOWN_TASK, index=queries.index)
     query_ids, llm_ids = list(queries["query_id"]), list(llms["llm_id"])
-    performance, cost_usd = _matrices(dataset.outcomes, query_ids, llm_ids)
-    if config.data.observed_llms_per_query is not None:
-        hidden = _thin(performance, config.data.observed_llms_per_query, seed) & (part != "test")[:, None]
-        performance, cost_usd = np.where(hidden, np.nan, performance), np.where(hidden, np.nan, cost_usd)
     train_rows = part == "train"
+    performance, cost_usd = _outcomes(dataset, query_ids, llm_ids, part, config.data.observed_llms_per_query, seed)
     scaler = CostScaler.fit(
         list(queries["task_id"][train_rows]), cost_usd[train_rows], config.data.cost_scaling == "per_task"
     )
@@ -85,12 +82,9 @@ def prepare(
     users = _visible_users(dataset.users, config.users.preference_stated)
     if judge is not None:
         interactions = judge.interactions(np.isfinite(performance), query_ids)
-    elif dataset.interactions.empty:
-        known = list(queries["query_id"][train_rows])
-        seen = performance[train_rows], cost[train_rows]
-        interactions = simulate_interactions(dataset.users, known, llm_ids, *seen, config.users, seed)
     else:
-        interactions = dataset.interactions
+        known = list(queries["query_id"][train_rows])
+        interactions = _chosen(dataset, known, llm_ids, performance[train_rows], cost[train_rows], config, seed)
     shares = {name: float((part == name).sum() / train_rows.sum()) for name in ("train", "validation")}
     answers, attributes = None, None
     if config.users.strategy == "llm_as_judge":
@@ -127,6 +121,32 @@ def prepare(
     task_of = dict(zip(queries["query_id"], queries["task_id"], strict=True))
     ceiling = None if judge is None else judge.ceiling()[:, part == "test"]
     return PreparedData(train, validation, test, scaler, features, dataset.users, task_of, ceiling)
+
+
+def _outcomes(
+    dataset: Dataset, query_ids: list[str], llm_ids: list[str], part: np.ndarray, kept: int | None, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return performance and dollars, each (Q, L), NaN where unobserved; all but test queries keep `kept` LLMs."""
+    performance, cost_usd = _matrices(dataset.outcomes, query_ids, llm_ids)
+    if kept is None:
+        return performance, cost_usd
+    hidden = _thin(performance, kept, seed) & (part != "test")[:, None]
+    return np.where(hidden, np.nan, performance), np.where(hidden, np.nan, cost_usd)
+
+
+def _chosen(
+    dataset: Dataset,
+    known: list[str],
+    llm_ids: list[str],
+    performance: np.ndarray,
+    cost: np.ndarray,
+    config: Config,
+    seed: int,
+) -> pd.DataFrame:
+    """Return the dataset's own interactions; where it has none, what its users choose on the `known` queries."""
+    if not dataset.interactions.empty:
+        return dataset.interactions
+    return simulate_interactions(dataset.users, known, llm_ids, performance, cost, config.users, seed)
 
 
 def train_features(
