@@ -115,19 +115,17 @@ def from_outcomes(config: Config) -> Trained:
     _need_two_classes(prepared.train, policy)
     router = BinaryRouter.of_policy(policy, prepared.features, config.encoder, prepared.train)
     test = prepared.test
-    outcomes = test.performance[:, [policy.llm_ids.index(name) for name in (policy.weak_id, policy.strong_id)]]
-    rows = np.flatnonzero(np.isfinite(outcomes).all(axis=1))
+    rows, outcomes = policy.answered_by_both(test)
     if not len(rows):
         raise InputError("data: expected test queries that both LLMs answered, got none; give more data")
     texts = [test.queries.texts[row] for row in rows]
     note = f"weak {router.weak_id}, strong {router.strong_id}"
-    return Trained(router, router.need(texts), needed(*outcomes[rows].T), [note])
+    return Trained(router, router.need(texts), needed(*outcomes.T), [note])
 
 
 def _need_two_classes(train: RoutingData, policy: BinaryPolicy) -> None:
     """Raise `InputError` where the strong LLM is needed on no train query, or on all: there is nothing to learn."""
-    outcomes = train.performance[:, [train.llm_ids.index(name) for name in (policy.weak_id, policy.strong_id)]]
-    label = needed(*outcomes[np.isfinite(outcomes).all(axis=1)].T)
+    label = needed(*policy.answered_by_both(train)[1].T)
     if not len(label) or label.max() == label.min():
         got = "none that both answered" if not len(label) else f"{len(label):,} that all have the same {label[0]:g}"
         raise InputError(

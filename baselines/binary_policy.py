@@ -71,9 +71,17 @@ class BinaryPolicy(OutcomePolicy):
 
     def _pairs(self, data: RoutingData) -> tuple[np.ndarray, np.ndarray]:
         """Return features (n, d) and performances (n, 2) of weak and strong, of the queries that have both."""
+        rows, outcomes = self.answered_by_both(data)
+        return self.features(data.queries.take(rows)), outcomes
+
+    def answered_by_both(self, data: RoutingData) -> tuple[np.ndarray, np.ndarray]:
+        """Return the rows (n,) of the queries with an outcome of both LLMs, and these performances (n, 2), weak first.
+
+        The LLMs of `data` are those of `fit`, in their order.
+        """
         outcomes = data.performance[:, [self.llm_ids.index(self.weak_id), self.llm_ids.index(self.strong_id)]]
         rows = np.flatnonzero(np.isfinite(outcomes).all(axis=1))
-        return self.features(data.queries.take(rows)), outcomes[rows]
+        return rows, outcomes[rows]
 
     def features(self, queries: Queries) -> np.ndarray:
         """Return (N, d): the query's features, its task, and its last block of features (the counts) once per task.

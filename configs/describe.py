@@ -39,9 +39,21 @@ def allowed(field: FieldInfo) -> str:
 
 def allowed_item(field: FieldInfo) -> str:
     """Return what one item of a list may be; for a field that is no list, the same as `allowed`."""
+    item = _item(field)
+    return allowed(field) if item is None else _describe(item)
+
+
+def item_section_of(field: FieldInfo) -> type[pydantic.BaseModel] | None:
+    """Return the model of a field that is a list of sections (perhaps nullable), None for any other."""
+    item = _item(field)
+    return item if isinstance(item, type) and issubclass(item, pydantic.BaseModel) else None
+
+
+def _item(field: FieldInfo) -> Any:
+    """Return the annotation of a list's items, None for a field that is no list."""
     kinds = [field.annotation, *typing.get_args(field.annotation)]
     lists = [kind for kind in kinds if typing.get_origin(kind) in (tuple, list)]
-    return _describe(typing.get_args(lists[0])[0]) if lists else allowed(field)
+    return typing.get_args(lists[0])[0] if lists else None
 
 
 def literals(field: FieldInfo) -> list[Any]:

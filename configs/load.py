@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pydantic
-from pydantic.fields import FieldInfo
 
-from configs.describe import allowed, allowed_item, fields, section_of
+from configs.describe import allowed, allowed_item, fields, item_section_of, section_of
 from configs.errors import InputError, did_you_mean
 from configs.schema import Config
 from configs.yaml_dialect import dump_yaml, parse_yaml
@@ -173,18 +171,18 @@ def _problem(error: Mapping[str, Any]) -> str:
     """Return one problem as `key: expected …, got …`."""
     names: list[str] = []  # of sections, with their places in lists, and of the field
     model: type[pydantic.BaseModel] | None = Config
+    entry: type[pydantic.BaseModel] | None = None  # the model where it is that of a section in a list
     field = None
     rest = list(error["loc"])  # what is left in the end are places in a list, or pydantic's own marks
     while rest and model is not None and rest[0] in model.model_fields:
         name = str(rest.pop(0))
         field = model.model_fields[name]
-        model = section_of(field)
-        listed = _item_section(field)
-        if listed is not None and len(rest) > 1 and isinstance(rest[0], int):
-            name, model = f"{name}[{rest.pop(0)}]", listed
+        model, entry = section_of(field), item_section_of(field)
+        if entry is not None and len(rest) > 1 and isinstance(rest[0], int):
+            name, model = f"{name}[{rest.pop(0)}]", entry
         names.append(name)
     if error["type"] == "extra_forbidden":
-        return _unknown(names, str(rest[0]), model if names and names[-1].endswith("]") else None)
+        return _unknown(names, str(rest[0]), entry)
     key = ".".join(names) + "".join(f"[{place}]" for place in rest if isinstance(place, int))
     if error["type"] == "missing" and field is not None:
         return f"{key}: expected {allowed(field)}, got nothing; add it"
@@ -194,15 +192,6 @@ def _problem(error: Mapping[str, Any]) -> str:
     if field is None:
         return f"{key or 'the file'}: {error['msg']}, got {got}"
     return f"{key}: expected {allowed_item(field) if rest and isinstance(rest[0], int) else allowed(field)}, got {got}"
-
-
-def _item_section(field: FieldInfo) -> type[pydantic.BaseModel] | None:
-    """Return the model of a field that is a list of sections, None for any other."""
-    for kind in (field.annotation, *typing.get_args(field.annotation)):
-        items = typing.get_args(kind) if typing.get_origin(kind) is tuple else ()
-        if items and isinstance(items[0], type) and issubclass(items[0], pydantic.BaseModel):
-            return items[0]
-    return None
 
 
 def _unknown(section: Sequence[str], name: str, entry: type[pydantic.BaseModel] | None = None) -> str:

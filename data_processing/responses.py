@@ -11,6 +11,7 @@ from data_processing.asking.ask import Asked, ask_all
 from data_processing.cache import ResponseStore
 from data_processing.importers.describe import plural
 from data_processing.llm_client import Call
+from data_processing.one_line import one_line
 from data_processing.roster import AskedLLM, all_asked, endpoints_of, unified_llms
 from data_processing.simulated.server import endpoints_up
 from data_processing.stage import Done, stage_main
@@ -71,16 +72,11 @@ def told(asked: Asked, what: str) -> str:
     if not asked.failed:
         return line
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(asked.errors.items()))
-    said = "; ".join(f"{kind}: {_short(asked.messages[kind])}" for kind in sorted(asked.messages))
+    said = "; ".join(f"{kind}: {one_line(asked.messages[kind], LONGEST_MESSAGE)}" for kind in sorted(asked.messages))
     return (
         f"{line}; {plural(asked.failed, 'call')} failed ({kinds}): run the same command again to retry them; the first "
         f"of each kind: {said}"
     )
-
-
-def _short(message: str) -> str:
-    line = " ".join(message.split())
-    return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from safetensors.numpy import load_file, save_file
 from configs.errors import InputError
 
 FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
 FILES = ("arrays.safetensors", "settings.json")
 LIBRARIES = ("numpy", "scikit-learn", "torch", "torch-geometric", "transformers")
 
@@ -31,12 +32,12 @@ def save_artifact(folder: Path, kind: str, settings: dict[str, Any], arrays: dic
         "libraries": {name: version(name) for name in LIBRARIES},
         "sha256": {name: file_sha256(folder / name) for name in FILES},
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def load_artifact(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return (settings, arrays) after checking kind, format version and every checksum; `InputError` otherwise."""
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     if not path.is_file():
         raise InputError(
             f"{folder}: expected a router folder with manifest.json, found none; run run_exp.py to make one"
@@ -62,6 +63,15 @@ def load_artifact(folder: Path, kind: str) -> tuple[dict[str, Any], dict[str, np
         if not file.is_file() or file_sha256(file) != expected:
             raise InputError(f"{file}: expected sha256 {expected[:12]}…, the file is missing or changed; train again")
     return json.loads((folder / "settings.json").read_text(encoding="utf-8")), load_file(folder / "arrays.safetensors")
+
+
+def artifact_kind(folder: Path) -> str | None:
+    """Return the kind of the artifact in `folder`; None where its manifest cannot be read, which loading will tell."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return manifest.get("kind") if isinstance(manifest, dict) else None
 
 
 def file_sha256(path: Path) -> str:

@@ -18,7 +18,7 @@ import pydantic
 from configs.errors import InputError
 from configs.schema import Config
 from configs.schema import Encoder as EncoderConfig
-from graph.artifact import load_artifact, save_artifact
+from graph.artifact import MANIFEST, artifact_kind, load_artifact, save_artifact
 from graph.embedding_cache import QueryEncoder
 from graph.encoder import make_encoder
 from graph.features import QueryFeatures
@@ -169,16 +169,12 @@ def _other_version(where: str, got: str) -> InputError:
 
 def _need_own_kind(folder: Path) -> None:
     """Raise `InputError` for the encoder of a router of run_exp.py, which lies in a folder encoder/, too."""
-    if (folder.parent / "manifest.json").is_file() and '"kind": "encoder"' in _text(folder / "manifest.json"):
+    if (folder.parent / MANIFEST).is_file() and artifact_kind(folder) == "encoder":
         raise InputError(
             f"{folder}: expected the folder encoder/ that python -m graph.contrastive leaves beside validation.csv, "
             "got the encoder inside a router of run_exp.py, which has no LLMs; train one alone: "
             "python -m graph.contrastive --config FILE"
         )
-
-
-def _text(path: Path) -> str:
-    return path.read_text(encoding="utf-8", errors="replace")
 
 
 def _by_id(data: RoutingData, columns: np.ndarray) -> RoutingData:

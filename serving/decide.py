@@ -8,6 +8,7 @@ import math
 
 from configs.errors import InputError, did_you_mean
 from data_processing.cost import count_tokens
+from data_processing.one_line import one_line
 from graph.needs import GraphPair
 from graph.records import Decision
 from graph.router import Router
@@ -49,10 +50,9 @@ class Need:
 class View:
     """What the page shows of one decision; `bars` best first, `nearest` (task, question) pairs, nearest first.
 
-    Without `bars` nothing is known of what the LLMs perform and cost.
-
-    `confidence` is the calibrated probability that the chosen LLM is the best for this wish, None where it is not
-    known. `preference` is the weight on quality, None where a taste decides. `notes` are for the reader to know.
+    Without `bars` nothing is known of what the LLMs perform and cost. `confidence` is the calibrated probability that
+    the chosen LLM is the best for this wish, None where it is not known. `preference` is the weight on quality, None
+    where a taste decides. `notes` are for the reader to know.
     """
 
     llm_id: str
@@ -166,5 +166,4 @@ def long_prompt(limit: int, question: str) -> list[str]:
 
 def shortened(text: str, limit: int = SHOWN_CHARACTERS) -> str:
     """Return the text in one line of at most `limit` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return one_line(text, limit)

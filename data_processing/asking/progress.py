@@ -18,9 +18,9 @@ class Asked:
     """What one run of calls came to.
 
     `answered` and `failed` calls in this run, `failed` ones by kind in `errors`, with the first message of each kind in
-    `messages`; `stored`: calls whose answer the store
-    had, equal calls of this run, and calls that another process answered meanwhile. `spent_usd`: US dollars of this
-    process in this run, with what failed attempts are known to have cost.
+    `messages`; `stored`: calls whose answer the store had, equal calls of this run, and calls that another process
+    answered meanwhile. `spent_usd`: US dollars of this process in this run, with what failed attempts are known to have
+    cost.
     """
 
     answered: int

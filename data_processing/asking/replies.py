@@ -13,6 +13,7 @@ import openai
 
 from data_processing.cost import count_tokens
 from data_processing.llm_client import Call, CallError, Completion, ErrorKind
+from data_processing.one_line import one_line
 
 LONGEST_MESSAGE = 500  # characters of an API's message that are kept
 MOST_TOKENS = 10**9  # of one call; a usage above it is a mistake of the API, and one far above it fits no table
@@ -150,9 +151,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
 
 
 def _line(text: str) -> str:
-    """Return a message on one line, and not without end: some APIs reply with a page of HTML."""
-    line = " ".join(text.split())
-    return line if len(line) <= LONGEST_MESSAGE else line[: LONGEST_MESSAGE - 1] + "…"
+    return one_line(text, LONGEST_MESSAGE)  # some APIs reply with a page of HTML
 
 
 def _start(body: bytes) -> str:
