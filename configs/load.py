@@ -53,8 +53,17 @@ def _validated(data: dict[str, Any], where: str) -> Config:
     try:
         return Config.model_validate(_tuples(data))
     except pydantic.ValidationError as err:
-        problems = dict.fromkeys(_problem(error) for error in err.errors(include_url=False))
+        errors = err.errors(include_url=False)
+        problems = dict.fromkeys(_problem(error) for error in errors if not _follows(error, errors))
         raise InputError(f"{where}: {'; '.join(problems)}") from err
+
+
+def _follows(error: Mapping[str, Any], errors: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether a list is too short only because pydantic leaves out its items that have errors of their own."""
+    where = error["loc"]
+    return error["type"] == "too_short" and any(
+        len(other["loc"]) > len(where) and other["loc"][: len(where)] == where for other in errors
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:

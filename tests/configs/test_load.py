@@ -110,6 +110,15 @@ def test_refusals_say_file_key_value_and_what_is_allowed(write: Any, text: str |
         assert part in message
 
 
+def test_a_list_with_a_wrong_item_is_not_called_too_short(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(ENTRY.format("concurrency: 0"), encoding="utf-8")
+    with pytest.raises(InputError) as caught:
+        load_config(path)
+    assert "build.endpoints[0].concurrency" in str(caught.value)
+    assert "at least 1 (" not in str(caught.value)
+
+
 def test_missing_file_and_folder_are_told_apart(tmp_path: Path) -> None:
     assert "found no file" in refusal(tmp_path / "absent.yaml")
     assert "got a folder" in refusal(tmp_path)
